@@ -1,0 +1,87 @@
+// cvxbound: last-iterate bounds of learning-rate schedules.
+//
+// The subgradient method x_{t+1} = x_t - gamma eta_t g_t on a convex f with ||x_1 - x*|| <= D and
+// E ||g_t||^2 <= G_t^2 satisfies, for every horizon t,
+//
+//     E f(x_t) - f* <= Omega_t = D^2 distance_t / gamma + G^2 gamma noise_t,
+//
+// with the split into `distance` and `noise` computed here for D = 1 and norms in units of G:
+//
+//     average  the averaged (and the best) iterate
+//     last     Schaipp et al., ICML 2025 (arXiv 2501.18965), Theorem 1
+//     tight    the key lemma of Zamani & Glineur (arXiv 2307.11134), minimised over its free
+//              parameter rho; equal to the exact worst case for constant norms wherever that has
+//              been computed
+//
+// C++17, no dependencies. Functions are safe to call from several threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace cvxbound {
+
+enum class Kind { last, tight, average };
+
+/// What stands for the last step eta_t of a horizon, on which x_t does not depend: eta_t itself, the
+/// step before it, or the best positive number. `tight` always uses the best.
+enum class LastStep { given, repeat, free };
+
+/// A batch of schedules. Item i pairs row eta_row[i] of `eta` with row norm_row[i] of `norm` and
+/// entry gamma_row[i] of `gamma`; a null index array means row i.
+struct Batch {
+  std::int64_t items = 0;
+  std::int64_t steps = 0;                   ///< T, the length of every row
+  const double* eta = nullptr;              ///< [rows, steps], in [0, 1e300]
+  const double* norm = nullptr;             ///< [rows, steps], in [0, 1e100], or null for G = 1
+  const double* gamma = nullptr;            ///< base learning rates in units of D/G, or null: the best
+  const std::int64_t* eta_row = nullptr;    ///< [items]
+  const std::int64_t* norm_row = nullptr;   ///< [items]
+  const std::int64_t* gamma_row = nullptr;  ///< [items]
+  const std::int64_t* horizons = nullptr;   ///< [horizon_count], each in 1..steps; null: all of them
+  std::int64_t horizon_count = 0;
+};
+
+struct Options {
+  Kind kind = Kind::last;
+  LastStep last_step = LastStep::given;
+  int threads = 0;                  ///< 0: default_threads()
+  std::function<void()> interrupt;  ///< called now and then on the calling thread; may throw
+};
+
+/// Outputs, [items, horizons] each; `rho` is the virtual last step the split belongs to.
+struct Terms {
+  double* distance = nullptr;
+  double* noise = nullptr;
+  double* rho = nullptr;
+};
+
+/// The split of the bound at the chosen horizons.
+///
+/// `last` with a fixed last step and `average` do not depend on gamma. Where rho is free it is the
+/// global minimiser of distance / gamma + gamma noise, or of distance * noise without gamma.
+/// A horizon whose last step is zero after a positive one has noise = inf for `last`; one before
+/// which all steps are zero has distance = inf.
+///
+/// Cost: O(t) a horizon; all horizons O(T) for `average` and O(T^2) otherwise. Relative error below
+/// 1e-14 log2(T). Results do not depend on the number of threads.
+/// Throws std::invalid_argument naming row and entry for a step or norm out of range.
+void terms(const Batch& batch, const Options& options, const Terms& out);
+
+/// distance and noise of `last` or `tight` at horizon t = steps for given positive virtual last steps
+/// rho[0 .. count). Each is a valid bound. Same errors as `terms`.
+void walk(Kind kind, const double* eta, const double* norm, std::int64_t steps, const double* rho,
+          std::int64_t count, double* distance, double* noise);
+
+/// Instruction sets compiled in and supported by this processor, best last.
+std::vector<std::string> available_isas();
+
+/// The instruction set in use: the best available one, or the one CVXBOUND_FORCE_ISA names.
+std::string active_isa();
+
+/// CVXBOUND_NUM_THREADS if set, else the processors this process may run on.
+int default_threads();
+
+}  // namespace cvxbound

@@ -1,0 +1,284 @@
+// Compiled once per instruction set, with CVXBOUND_KERNELS naming the table it defines. Nothing else
+// may leave this translation unit: no std templates, internal linkage throughout (see simd.hpp).
+#include "kernels.hpp"
+
+#include "simd.hpp"
+
+namespace cvxbound {
+namespace {
+
+constexpr double kInf = __builtin_inf();
+
+/// Between these, a product of four distances and the numerators over it neither overflow nor lose
+/// digits that matter next to the rest of the sum.
+constexpr double kSafeLow = 0x1p-120;
+constexpr double kSafeHigh = 0x1p120;
+
+Range scan(const double* x, std::int64_t n) {
+  const vec zero = {};
+  vec low = broadcast(kInf), smallest = low, largest = -low, sum = zero;
+  const auto take = [&](vec v) {
+    low = min(low, v);
+    smallest = min(smallest, v > zero ? v : broadcast(kInf));
+    largest = max(largest, v);
+    sum += v;
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) take(load(x + i));
+  if (i < n) {
+    double rest[kLanes];
+    for (int j = 0; j < kLanes; ++j) rest[j] = i + j < n ? x[i + j] : x[n - 1];
+    vec v = load(rest);
+    low = min(low, v);
+    smallest = min(smallest, v > zero ? v : broadcast(kInf));
+    largest = max(largest, v);
+    for (int j = 0; i + j < n; ++j) sum[0] += x[i + j];
+  }
+  Range range{kInf, kInf, -kInf, sum_of_lanes(sum)};
+  for (int j = 0; j < kLanes; ++j) {
+    if (low[j] < range.low) range.low = low[j];
+    if (smallest[j] < range.smallest) range.smallest = smallest[j];
+    if (largest[j] > range.largest) range.largest = largest[j];
+  }
+  return range;
+}
+
+// ---------------------------------------------------------------------------------------------
+// `last` at one horizon. A lane holds four neighbouring steps; distances inside a block of lanes are
+// formed in the block and then added to the distance of the block from the target.
+
+constexpr int kBlock = 4 * kLanes;
+constexpr int kBlocksPerFlush = 64;
+
+/// q0/a + q1/b + q2/c + q3/d over one division.
+inline vec four_fractions(const vec* q, const vec* R) {
+  const vec ab = R[0] * R[1], cd = R[2] * R[3];
+  const vec front = fma(q[0], R[1], q[1] * R[0]);
+  const vec back = fma(q[2], R[3], q[3] * R[2]);
+  return fma(front, cd, back * ab) / (ab * cd);
+}
+
+/// sum of root^2 / R for roots = eta G of any size: x * (x / R) survives where x * x does not.
+inline vec any_fractions(const vec* root, const vec* R) {
+  vec sum = {};
+  for (int i = 0; i < 4; ++i) sum += root[i] * (root[i] / R[i]);
+  return sum;
+}
+
+/// The first steps of the run, with zeros before them, which add nothing.
+inline void pad_front(const double* x, std::int64_t count, double* block) {
+  for (int i = 0; i < kBlock; ++i) {
+    const std::int64_t k = count - kBlock + i;
+    block[i] = k < 0 ? 0 : x[k];
+  }
+}
+
+template <bool kNorms>
+Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double rho) {
+  double distance = rho, distance_low = 0, sum = 0, sum_low = 0;
+  vec low = broadcast(kInf), part = {};
+  double first_eta[kBlock], first_norm[kBlock];
+  int blocks = 0;
+  for (std::int64_t end = steps; end > 0; end -= kBlock) {
+    const double* e = eta + end - kBlock;
+    const double* g = kNorms ? norm + end - kBlock : nullptr;
+    if (end < kBlock) {
+      pad_front(eta, end, first_eta);
+      e = first_eta;
+      if (kNorms) pad_front(norm, end, first_norm), g = first_norm;
+    }
+    vec root[4], R[4];
+    load_columns(e, root);
+    const vec two = root[3] + root[2], three = two + root[1], four = three + root[0];
+    const vec later = sum_of_later_lanes(four);
+    const double width = later[0] + four[0];
+    R[3] = broadcast(distance) + later;
+    R[2] = R[3] + root[3];
+    R[1] = R[3] + two;
+    R[0] = R[3] + three;
+    low = min(low, min(min(root[0], root[1]), min(root[2], root[3])));
+    if constexpr (kNorms) {
+      vec norms[4];
+      load_columns(g, norms);
+      for (int i = 0; i < 4; ++i) {
+        low = min(low, norms[i]);
+        root[i] *= norms[i];
+      }
+    }
+    if (__builtin_expect(distance > kSafeLow && distance + width < kSafeHigh, 1)) {
+      const vec q[4] = {root[0] * root[0], root[1] * root[1], root[2] * root[2], root[3] * root[3]};
+      part += four_fractions(q, R);
+    } else {
+      part += any_fractions(root, R);
+    }
+    double rounding;
+    distance = two_sum(distance, width, rounding);
+    distance_low += rounding;
+    if (++blocks == kBlocksPerFlush) {
+      sum = two_sum(sum, sum_of_lanes(part), rounding);
+      sum_low += rounding;
+      distance += distance_low;
+      part = vec{};
+      distance_low = 0;
+      blocks = 0;
+    }
+  }
+  Walk walk{distance + distance_low, sum + (sum_low + sum_of_lanes(part)), kInf};
+  for (int i = 0; i < kLanes; ++i) {
+    if (low[i] < walk.low) walk.low = low[i];
+  }
+  return walk;
+}
+
+Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double rho) {
+  return norm ? walk_last<true>(eta, norm, steps, rho) : walk_last<false>(eta, norm, steps, rho);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Either recursion from many rho at once. Lanes are starting points; each step of the chain is one
+// dependent division, so kWalkers / kLanes vectors are kept in flight.
+
+/// Steps between two normalisations of the running values. Inside, increments are collected apart
+/// from the value they belong to, which bounds the drift of equal increments to 64 roundings.
+constexpr int kStretch = 64;
+
+template <bool kSafe>
+void walk_many(const Chain& chain, Walkers& walkers) {
+  constexpr int kVectors = kWalkers / kLanes;
+  vec grown[kVectors], part[kVectors], start[kVectors];
+  for (std::int64_t end = chain.length; end > 0; end -= kStretch) {
+    const std::int64_t begin = end > kStretch ? end - kStretch : 0;
+    for (int v = 0; v < kVectors; ++v) {
+      start[v] = load(walkers.distance + v * kLanes);
+      grown[v] = load(walkers.distance_low + v * kLanes);
+      part[v] = load(walkers.sum_low + v * kLanes);
+    }
+    for (std::int64_t k = end - 1; k >= begin; --k) {
+      const vec linear = broadcast(chain.linear[k]);
+      const vec square = broadcast(chain.square[k]);
+      const vec noise = broadcast(chain.noise[k]);
+      if constexpr (kSafe) {
+        for (int v = 0; v < kVectors; v += 2) {
+          const vec a = start[v] + grown[v], b = start[v + 1] + grown[v + 1];
+          const vec both = broadcast(1.0) / (a * b);
+          const vec inverse_a = both * b, inverse_b = both * a;
+          part[v] = fma(noise, inverse_a, part[v]);
+          part[v + 1] = fma(noise, inverse_b, part[v + 1]);
+          grown[v] += fma(square, inverse_a, linear);
+          grown[v + 1] += fma(square, inverse_b, linear);
+        }
+      } else {
+        for (int v = 0; v < kVectors; ++v) {
+          const vec R = start[v] + grown[v];
+          // noise and square are given as roots here: x * (x / R) survives where x * x does not.
+          part[v] += noise * (noise / R);
+          grown[v] += linear + square * (square / R);
+        }
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      vec low;
+      store(walkers.distance + v * kLanes, two_sum(start[v], grown[v], low));
+      store(walkers.distance_low + v * kLanes, low);
+      store(walkers.sum + v * kLanes, two_sum(load(walkers.sum + v * kLanes), part[v], low));
+      store(walkers.sum_low + v * kLanes, low);
+    }
+  }
+}
+
+void walk_many(const Chain& chain, bool safe, Walkers& walkers) {
+  safe ? walk_many<true>(chain, walkers) : walk_many<false>(chain, walkers);
+}
+
+// ---------------------------------------------------------------------------------------------
+// `last` at all targets of a tile. Lanes are targets.
+
+/// Vectors of targets that share each load of a coefficient: enough independent chains of
+/// multiply-adds to fill two pipes of latency four.
+constexpr int kShared = 4;
+
+/// Sources inside the target tile, nearest first. On return R is the distance of each target from
+/// the start of its tile.
+void near_field(const double* eta, const double* norm, double* R, double* sum) {
+  // Steps before the tile are replaced by zeros: they belong to the far field.
+  double step[2 * kTile] = {}, root[2 * kTile] = {};
+  for (int i = 0; i < kTile; ++i) {
+    step[kTile + i] = eta[i];
+    root[kTile + i] = norm ? eta[i] * norm[i] : eta[i];
+  }
+  for (int first = 0; first < kTile; first += kLanes) {
+    vec distance = load(R + first), total = {};
+    for (int back = 1; back < first + kLanes; ++back) {
+      const vec r = load(root + kTile + first - back);
+      total += r * (r / distance);
+      distance += load(step + kTile + first - back);
+    }
+    store(R + first, distance);
+    store(sum + first, total);
+  }
+}
+
+void far_tile(const RationalGroup* groups, const vec* x, vec* sum) {
+  for (int g = 0; g < kTile / kGroup; ++g) {
+    const RationalGroup& group = groups[g];
+    vec num[kShared], den[kShared];
+    for (int v = 0; v < kShared; ++v) {
+      num[v] = broadcast(group.num[kGroup - 1]);
+      den[v] = x[v] + broadcast(group.den[kGroup - 1]);
+    }
+    for (int power = kGroup - 2; power >= 0; --power) {
+      const vec n = broadcast(group.num[power]), d = broadcast(group.den[power]);
+      for (int v = 0; v < kShared; ++v) {
+        num[v] = fma(num[v], x[v], n);
+        den[v] = fma(den[v], x[v], d);
+      }
+    }
+    for (int v = 0; v < kShared; ++v) sum[v] += num[v] / den[v];
+  }
+}
+
+/// The same for any range of steps: a division a pair.
+void far_tile_unsafe(const TiledSteps& steps, std::int64_t tile, const vec* x, vec* sum) {
+  for (std::int64_t k = tile * kTile; k < (tile + 1) * kTile; ++k) {
+    const vec offset = broadcast(steps.offset[k]);
+    const vec root = broadcast(steps.norm ? steps.eta[k] * steps.norm[k] : steps.eta[k]);
+    for (int v = 0; v < kShared; ++v) sum[v] += root * (root / (x[v] + offset));
+  }
+}
+
+void last_tile(const TiledSteps& steps, std::int64_t tile, const double* rho, double* distance,
+               double* sum) {
+  constexpr int kStride = kShared * kLanes;
+  const std::int64_t first = tile * kTile;
+  double start[kTile];
+  std::memcpy(start, rho, sizeof start);
+  near_field(steps.eta + first, steps.norm ? steps.norm + first : nullptr, start, sum);
+  double gap = 0, gap_low = 0;
+  for (std::int64_t source = tile - 1; source >= 0; --source) {
+    for (int t = 0; t < kTile; t += kStride) {
+      vec x[kShared], total[kShared];
+      for (int v = 0; v < kShared; ++v) {
+        x[v] = load(start + t + v * kLanes) + broadcast(gap + gap_low);
+        total[v] = load(sum + t + v * kLanes);
+      }
+      if (steps.groups) {
+        far_tile(steps.groups + source * (kTile / kGroup), x, total);
+      } else {
+        far_tile_unsafe(steps, source, x, total);
+      }
+      for (int v = 0; v < kShared; ++v) store(sum + t + v * kLanes, total[v]);
+    }
+    double rounding;
+    gap = two_sum(gap, steps.width[source], rounding);
+    gap_low += rounding;
+  }
+  for (int t = 0; t < kTile; ++t) distance[t] = start[t] + (gap + gap_low);
+}
+
+}  // namespace
+
+extern const Kernels CVXBOUND_KERNELS;
+const Kernels CVXBOUND_KERNELS = {CVXBOUND_KERNELS_NAME, kLanes, scan, walk_last, walk_many,
+                                  last_tile};
+
+}  // namespace cvxbound

@@ -1,0 +1,377 @@
+#include "search.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace cvxbound {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kPi = 3.14159265358979323846;
+
+/// Walkers share a division where every distance lies between these.
+constexpr double kSafeLow = 0x1p-240;
+constexpr double kSafeHigh = 0x1p240;
+
+/// Steps turned into a Chain at a time: small enough to stay in the first-level cache.
+constexpr std::int64_t kChainBlock = 512;
+
+struct ChainBuffer {
+  std::vector<double> linear, square, noise;
+
+  void append(double l, double s, double n) {
+    linear.push_back(l);
+    square.push_back(s);
+    noise.push_back(n);
+  }
+  /// The walk runs from the last entry to the first.
+  void reverse() {
+    std::reverse(linear.begin(), linear.end());
+    std::reverse(square.begin(), square.end());
+    std::reverse(noise.begin(), noise.end());
+  }
+  Chain chain() const {
+    return {linear.data(), square.data(), noise.data(), static_cast<std::int64_t>(linear.size())};
+  }
+};
+
+/// Whether all distances met on the way from rho over steps of total length `length` stay in range.
+bool is_safe(const Recursion& recursion, double rho, double length) {
+  const double end = rho + length;
+  const double farthest = recursion.square > 0 ? end * (end / rho) : end;
+  return rho >= kSafeLow && farthest <= kSafeHigh;
+}
+
+/// Walks the schedule itself, a stretch at a time.
+void walk_sources(const Kernels& kernels, const Recursion& recursion, const Sources& sources, bool safe,
+                  Walkers& walkers) {
+  double linear[kChainBlock], square[kChainBlock], noise[kChainBlock];
+  for (std::int64_t end = sources.count; end > 0; end -= kChainBlock) {
+    const std::int64_t begin = std::max<std::int64_t>(0, end - kChainBlock);
+    const std::int64_t length = end - begin;
+    const double* eta = sources.eta + begin;
+    const double* norm = sources.norm ? sources.norm + begin : nullptr;
+    for (std::int64_t k = 0; k < length; ++k) {
+      linear[k] = recursion.linear * eta[k];
+      square[k] = recursion.square * (safe ? eta[k] * eta[k] : eta[k]);
+    }
+    for (std::int64_t k = 0; k < length; ++k) {
+      const double root = norm ? eta[k] * norm[k] : eta[k];
+      noise[k] = safe ? root * root : root;
+    }
+    kernels.walk_many({linear, square, noise, length}, safe, walkers);
+  }
+}
+
+/// Distances and noise from kWalkers values of rho, over the schedule or a chain standing for it.
+class Evaluator {
+ public:
+  Evaluator(const Kernels& kernels, const Recursion& recursion, const Sources& sources, double length)
+      : kernels_(kernels), recursion_(recursion), sources_(sources), length_(length) {}
+
+  /// `merged` may be null: the schedule itself. Repeats the last rho in unused lanes.
+  void operator()(const ChainBuffer* merged, const double* rho, int count, double* distance,
+                  double* noise) const {
+    Walkers walkers = {};
+    bool safe = true;
+    for (int i = 0; i < kWalkers; ++i) {
+      walkers.distance[i] = rho[std::min(i, count - 1)];
+      safe = safe && is_safe(recursion_, walkers.distance[i], length_);
+    }
+    if (merged && safe) {
+      kernels_.walk_many(merged->chain(), true, walkers);
+    } else {
+      walk_sources(kernels_, recursion_, sources_, safe, walkers);
+    }
+    const double last = sources_.last_norm;
+    for (int i = 0; i < count; ++i) {
+      distance[i] = 0.5 / (walkers.distance[i] + walkers.distance_low[i]);
+      noise[i] = 0.5 * ((rho[i] * last) * last + (walkers.sum[i] + walkers.sum_low[i]));
+    }
+  }
+
+ private:
+  const Kernels& kernels_;
+  const Recursion recursion_;
+  const Sources sources_;
+  const double length_;
+};
+
+double total(const Kernels& kernels, const Sources& sources) {
+  return sources.count > 0 ? kernels.scan(sources.eta, sources.count).sum : 0.0;
+}
+
+/// The schedule with steps merged into blocks no longer than a tenth of their distance from the
+/// target. A block of steps counts as half its length, all its noise, half its length: second order in
+/// the ratio, and about 10 log(S / eta) blocks in all. `tight` sees lengths twice over.
+ChainBuffer merge_distant_steps(const Recursion& recursion, const Sources& sources) {
+  constexpr double kRatio = 0.1;
+  ChainBuffer merged;
+  double distance = 0, width = 0, squares = 0, noise = 0;
+  std::int64_t steps = 0;
+  const auto flush = [&] {
+    const double linear = recursion.linear * width, square = recursion.square * squares;
+    if (steps > 1) {
+      merged.append(0.5 * linear, 0.5 * square, 0);
+      merged.append(0.5 * linear, 0.5 * square, noise);
+    } else if (steps == 1) {
+      merged.append(linear, square, noise);
+    }
+    distance += width;
+    width = squares = noise = 0;
+    steps = 0;
+  };
+  for (std::int64_t k = sources.count - 1; k >= 0; --k) {
+    const double eta = sources.eta[k];
+    if (eta == 0) continue;
+    if (width + eta > kRatio * distance) flush();
+    const double root = sources.norm ? eta * sources.norm[k] : eta;
+    width += eta;
+    squares += eta * eta;
+    noise += root * root;
+    ++steps;
+  }
+  flush();
+  merged.reverse();
+  return merged;
+}
+
+class RhoSearch {
+ public:
+  RhoSearch(const Kernels& kernels, const Recursion& recursion, const Sources& sources, double gamma,
+            double length, std::int64_t last_positive)
+      : tight_(recursion.square > 0),
+        gamma_(gamma),
+        length_(length),
+        step_(sources.eta[last_positive]),
+        last_norm_(sources.last_norm),
+        step_norm_(sources.norm ? sources.norm[last_positive] : 1.0),
+        merged_(merge_distant_steps(recursion, sources)),
+        evaluate_(kernels, recursion, sources, length) {}
+
+  Split run() {
+    scan_bracket();
+    std::vector<double> done;
+    Split best = {kInf, kInf, step_};
+    double best_value = kInf;
+    for (const std::size_t i : candidates()) {
+      const double x = grid_[i];
+      const bool seen = std::any_of(done.begin(), done.end(),
+                                    [&](double c) { return std::abs(x - c) < 0.8 * kHalfWidth; });
+      if (seen) continue;
+      refine(x, best, best_value, done);
+    }
+    return best;
+  }
+
+ private:
+  static constexpr double kSpacing = 0.25;
+  static constexpr int kMaxGrid = 8192;
+  /// Grid minima this much above the best one (in log) cannot win: the merged schedule is off by less.
+  static constexpr double kSlack = 0.03;
+  /// With 32 nodes and poles at distance pi the interpolant's error is (2 pi / 1.5)^-32, below rounding.
+  static constexpr double kHalfWidth = 1.5;
+
+  double log_objective(double distance, double noise) const {
+    const double value = gamma_ > 0 ? std::log(distance / gamma_ + gamma_ * noise)
+                                    : 0.5 * (std::log(distance) + std::log(noise)) + std::log(2.0);
+    return std::isfinite(value) ? value : kInf;
+  }
+
+  /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
+  /// last positive step. So v >= e is enough, multiplying the smaller of the two norms.
+  double rho_at(double x) const {
+    const double v = std::exp(x);
+    return tight_ && step_norm_ < last_norm_ ? step_ * (step_ / v) : v;
+  }
+
+  void evaluate(const ChainBuffer* chain, const double* x, int count, double* distance,
+                double* noise) const {
+    double rho[kWalkers];
+    for (int i = 0; i < count; ++i) rho[i] = rho_at(x[i]);
+    evaluate_(chain, rho, count, distance, noise);
+  }
+
+  /// Smallest log objective over a uniform grid on [low, high], kept in grid_ and values_.
+  double scan(double low, double high, int count) {
+    grid_.resize(count);
+    values_.resize(count);
+    double best = kInf, distance[kWalkers], noise[kWalkers];
+    for (int i = 0; i < count; ++i) grid_[i] = low + (high - low) * i / (count - 1);
+    for (int first = 0; first < count; first += kWalkers) {
+      const int width = std::min(kWalkers, count - first);
+      evaluate(&merged_, &grid_[first], width, distance, noise);
+      for (int i = 0; i < width; ++i) {
+        values_[first + i] = log_objective(distance[i], noise[i]);
+        best = std::min(best, values_[first + i]);
+      }
+    }
+    return best;
+  }
+
+  void scan_bracket() {
+    const double far = std::max({length_, 4 * step_, gamma_ > 0 ? 2 / gamma_ : 0.0});
+    const double near = tight_ ? step_ : 0x1p-10 * step_;
+    const double rough = scan(std::log(near), std::log(far), kWalkers) + 2 * kSlack;
+    double low, high;
+    bracket(rough, low, high);
+    const double cells = std::ceil((high - low) / kSpacing);
+    scan(low, high, static_cast<int>(std::min<double>(kMaxGrid, std::max(8.0, cells + 1))));
+  }
+
+  /// Where the minimum must lie, from an upper bound F on it. For fixed gamma each single term bounds
+  /// the objective from below. Without gamma, R_0 <= (v + S)^2 / v (`tight`) or v + S (`last`) gives
+  /// 4 distance noise >= H^2 (v / (v + S))^2 or H^2 v / (v + S), H the norm that v multiplies.
+  void bracket(double log_best, double& low, double& high) const {
+    const double best = std::exp(log_best);
+    const double held = tight_ ? std::min(last_norm_, step_norm_) : last_norm_;
+    const double swapped = tight_ ? std::max(last_norm_, step_norm_) : step_norm_;
+    const double log_step = std::log(step_);
+    const double cap = 60 * std::log(2.0);
+    if (gamma_ > 0) {
+      high = std::log(2 * best / gamma_) - 2 * std::log(held);
+      low = swapped > 0 ? std::log(gamma_ / (2 * best)) + 2 * (log_step + std::log(swapped))
+                        : log_step - cap;
+    } else {
+      const double ratio = tight_ ? best / held : (best / held) * (best / held);
+      high = std::log(length_) + (ratio < 1 ? std::log(ratio) - std::log1p(-ratio) : cap);
+      high = std::min(high, std::log(length_) + cap);
+      const double c = (step_ * swapped / best) * (step_ * swapped / best);
+      low = swapped > 0 ? std::log(2 * c / (length_ + std::sqrt(length_ * length_ + 4 * c)))
+                        : log_step - cap;
+    }
+    if (tight_) low = std::max(low, log_step);
+    low = std::isfinite(low) ? low : log_step - cap;
+    high = std::isfinite(high) ? high : low + cap;
+    high = std::max(high, low + kSpacing);
+  }
+
+  /// Grid minima that could hold the global one, best first.
+  std::vector<std::size_t> candidates() const {
+    const std::size_t n = values_.size();
+    const double best = *std::min_element(values_.begin(), values_.end());
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < n; ++i) {
+      const bool minimum = (i == 0 || values_[i] <= values_[i - 1]) &&
+                           (i + 1 == n || values_[i] <= values_[i + 1]);
+      if (minimum && values_[i] <= best + kSlack) found.push_back(i);
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [&](std::size_t a, std::size_t b) { return values_[a] < values_[b]; });
+    return found;
+  }
+
+  /// Minimises over a window around x on the true schedule, following a minimum that lies at its edge.
+  void refine(double centre, Split& best, double& best_value, std::vector<double>& done) const {
+    for (int attempt = 0; attempt < 4; ++attempt) {
+      done.push_back(centre);
+      double value;
+      Split split;
+      const double x = minimise_window(centre, value, split);
+      if (value < best_value) {
+        best_value = value;
+        best = split;
+      }
+      if (std::abs(x - centre) < 0.9 * kHalfWidth) return;
+      centre = x;
+    }
+  }
+
+  double minimise_window(double centre, double& value, Split& split) const {
+    std::array<double, kWalkers> node, weight, distance, noise;
+    for (int j = 0; j < kWalkers; ++j) {
+      const double angle = kPi * (j + 0.5) / kWalkers;
+      node[j] = centre + kHalfWidth * std::cos(angle);
+      weight[j] = (j % 2 ? -1 : 1) * std::sin(angle);
+    }
+    evaluate(nullptr, node.data(), kWalkers, distance.data(), noise.data());
+    const auto interpolate = [&](double x) {  // barycentric formula of the second kind
+      double bottom = 0, top_distance = 0, top_noise = 0;
+      for (int j = 0; j < kWalkers; ++j) {
+        const double gap = x - node[j];
+        if (gap == 0) return Split{distance[j], noise[j], rho_at(x)};
+        const double w = weight[j] / gap;
+        bottom += w;
+        top_distance += w * distance[j];
+        top_noise += w * noise[j];
+      }
+      return Split{top_distance / bottom, top_noise / bottom, 0};
+    };
+    const auto objective = [&](double x) {
+      const Split at = interpolate(x);
+      return log_objective(at.distance, at.noise);
+    };
+    int lowest = 0;
+    for (int j = 1; j < kWalkers; ++j) {
+      if (log_objective(distance[j], noise[j]) < log_objective(distance[lowest], noise[lowest])) {
+        lowest = j;
+      }
+    }
+    const double x = golden_section(objective, node[std::min(lowest + 1, kWalkers - 1)],
+                                    node[std::max(lowest - 1, 0)]);
+    split = interpolate(x);
+    split.rho = rho_at(x);
+    value = log_objective(split.distance, split.noise);
+    return x;
+  }
+
+  /// The minimum is flat: x to 1e-7 gives the value to rounding.
+  template <class F>
+  static double golden_section(const F& f, double low, double high) {
+    constexpr double kGolden = 0.6180339887498949;
+    double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
+    double fa = f(a), fb = f(b);
+    while (high - low > 1e-7) {
+      if (fa <= fb) {
+        high = b;
+        b = a;
+        fb = fa;
+        a = high - kGolden * (high - low);
+        fa = f(a);
+      } else {
+        low = a;
+        a = b;
+        fa = fb;
+        b = low + kGolden * (high - low);
+        fb = f(b);
+      }
+    }
+    return fa <= fb ? a : b;
+  }
+
+  const bool tight_;
+  const double gamma_, length_, step_, last_norm_, step_norm_;
+  const ChainBuffer merged_;
+  const Evaluator evaluate_;
+  std::vector<double> grid_, values_;
+};
+
+}  // namespace
+
+void walk_from(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
+               const double* rho, std::int64_t count, double* distance, double* noise) {
+  const Evaluator evaluate(kernels, recursion, sources, total(kernels, sources));
+  for (std::int64_t first = 0; first < count; first += kWalkers) {
+    const int width = static_cast<int>(std::min<std::int64_t>(kWalkers, count - first));
+    evaluate(nullptr, rho + first, width, distance + first, noise + first);
+  }
+}
+
+Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
+               double gamma) {
+  std::int64_t m = sources.count - 1;
+  while (m >= 0 && sources.eta[m] == 0) --m;
+  // A zero gradient at x_t, or for `tight` at the last point a step was taken from, means f(x_t) = f*.
+  if (sources.last_norm == 0) return {0, 0, kInf};
+  if (m < 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
+    const double rho = gamma > 0 ? 1 / (gamma * sources.last_norm) : 1;
+    return {0.5 / rho, 0.5 * rho * sources.last_norm * sources.last_norm, rho};
+  }
+  if (recursion.square > 0 && sources.norm && sources.norm[m] == 0) return {0, 0, 0};
+  RhoSearch search(kernels, recursion, sources, gamma, total(kernels, sources), m);
+  return search.run();
+}
+
+}  // namespace cvxbound

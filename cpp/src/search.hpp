@@ -1,0 +1,46 @@
+// The free virtual step: walks from many rho, and the global minimum over rho.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace cvxbound {
+
+/// One schedule as a target sees it: its sources are the steps before it.
+struct Sources {
+  const double* eta;
+  const double* norm;   ///< null: G = 1
+  std::int64_t count;   ///< t - 1
+  double last_norm;     ///< G_t
+};
+
+struct Split {
+  double distance;
+  double noise;
+  double rho;
+};
+
+/// R_{k-1} = R_k + linear eta_k + square eta_k^2 / R_k (see recursion.hpp).
+struct Recursion {
+  double linear;
+  double square;
+};
+
+/// distance and noise from each rho > 0.
+void walk_from(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
+               const double* rho, std::int64_t count, double* distance, double* noise);
+
+/// Minimises distance / gamma + gamma noise over rho > 0, or distance * noise where gamma is 0.
+///
+/// In x = log rho both terms change by at most a factor e^|dx|, are free of poles in |Im x| < pi, and
+/// so have no feature narrower than about one unit of x. The search therefore (1) brackets the minimum
+/// rigorously, (2) scans the bracket on a grid of spacing 1/4, on a schedule whose distant steps are
+/// merged into blocks (accurate to a fraction of a per cent), and (3) walks the true schedule from 32
+/// Chebyshev nodes around every grid minimum that could win, whose interpolant is exact to rounding.
+/// Cost: one walk of 32 rho a candidate, nearly always one.
+Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
+               double gamma);
+
+}  // namespace cvxbound

@@ -1,0 +1,126 @@
+// One vector type per instruction set, chosen by the compiler's target flags.
+//
+// Everything here has internal linkage and uses no standard templates: this header is compiled once
+// per instruction set, and a shared inline function compiled for a newer processor could otherwise be
+// picked by the linker for an older one.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 8;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int kLanes = 4;
+#else
+constexpr int kLanes = 2;
+#endif
+
+typedef double vec __attribute__((vector_size(sizeof(double) * kLanes)));
+
+inline vec load(const double* p) {
+  vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline void store(double* p, vec v) { std::memcpy(p, &v, sizeof v); }
+
+inline vec broadcast(double x) {
+#if defined(__AVX512F__)
+  return _mm512_set1_pd(x);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_set1_pd(x);
+#else
+  return vec{x, x};
+#endif
+}
+
+/// a * b + c, rounded once where the hardware has a fused multiply-add.
+inline vec fma(vec a, vec b, vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_fmadd_pd(a, b, c);
+#elif defined(__ARM_NEON)
+  return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+inline vec min(vec a, vec b) { return a < b ? a : b; }
+inline vec max(vec a, vec b) { return a > b ? a : b; }
+
+/// Loads 4 * kLanes neighbours so that lane l of column i is p[4 l + i].
+inline void load_columns(const double* p, vec* column) {
+  const vec a = load(p), b = load(p + kLanes), c = load(p + 2 * kLanes), d = load(p + 3 * kLanes);
+#if defined(__AVX512F__)
+  const vec even_ab = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+  const vec odd_ab = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  const vec even_cd = __builtin_shufflevector(c, d, 0, 2, 4, 6, 8, 10, 12, 14);
+  const vec odd_cd = __builtin_shufflevector(c, d, 1, 3, 5, 7, 9, 11, 13, 15);
+  column[0] = __builtin_shufflevector(even_ab, even_cd, 0, 2, 4, 6, 8, 10, 12, 14);
+  column[1] = __builtin_shufflevector(odd_ab, odd_cd, 0, 2, 4, 6, 8, 10, 12, 14);
+  column[2] = __builtin_shufflevector(even_ab, even_cd, 1, 3, 5, 7, 9, 11, 13, 15);
+  column[3] = __builtin_shufflevector(odd_ab, odd_cd, 1, 3, 5, 7, 9, 11, 13, 15);
+#elif defined(__AVX2__) && defined(__FMA__)
+  const vec low_ab = __builtin_shufflevector(a, b, 0, 4, 2, 6);
+  const vec high_ab = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+  const vec low_cd = __builtin_shufflevector(c, d, 0, 4, 2, 6);
+  const vec high_cd = __builtin_shufflevector(c, d, 1, 5, 3, 7);
+  column[0] = __builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5);
+  column[1] = __builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5);
+  column[2] = __builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7);
+  column[3] = __builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7);
+#else
+  column[0] = __builtin_shufflevector(a, c, 0, 2);
+  column[1] = __builtin_shufflevector(a, c, 1, 3);
+  column[2] = __builtin_shufflevector(b, d, 0, 2);
+  column[3] = __builtin_shufflevector(b, d, 1, 3);
+#endif
+}
+
+/// Lane i becomes the sum of the lanes after it: (v1 + ... + v7, ..., v7, 0).
+inline vec sum_of_later_lanes(vec v) {
+  const vec zero = {};
+#if defined(__AVX512F__)
+  v = __builtin_shufflevector(v, zero, 1, 2, 3, 4, 5, 6, 7, 8);
+  v += __builtin_shufflevector(v, zero, 1, 2, 3, 4, 5, 6, 7, 8);
+  v += __builtin_shufflevector(v, zero, 2, 3, 4, 5, 6, 7, 8, 9);
+  v += __builtin_shufflevector(v, zero, 4, 5, 6, 7, 8, 9, 10, 11);
+  return v;
+#elif defined(__AVX2__) && defined(__FMA__)
+  v = __builtin_shufflevector(v, zero, 1, 2, 3, 4);
+  v += __builtin_shufflevector(v, zero, 1, 2, 3, 4);
+  v += __builtin_shufflevector(v, zero, 2, 3, 4, 5);
+  return v;
+#else
+  return __builtin_shufflevector(v, zero, 1, 2);
+#endif
+}
+
+inline double sum_of_lanes(vec v) {
+  double total = 0;
+  for (int i = 0; i < kLanes; ++i) total += v[i];
+  return total;
+}
+
+/// sum + low is a + b exactly (Knuth's TwoSum), for doubles and vectors alike.
+template <class V>
+inline V two_sum(V a, V b, V& low) {
+  const V sum = a + b;
+  const V part = sum - a;
+  low = (a - (sum - part)) + (b - part);
+  return sum;
+}
+
+}  // namespace

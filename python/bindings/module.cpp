@@ -1,0 +1,130 @@
+// cvxbound._core: the C++ core as Python sees it. Views in, GIL released, one call, views out.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "cvxbound/cvxbound.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using Doubles = py::array_t<double, py::array::c_style>;
+using Indices = py::array_t<std::int64_t, py::array::c_style>;
+
+template <class Array>
+const auto* aligned(const Array& array, const char* name) {
+  if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) {
+    throw std::invalid_argument(std::string(name) + " is not aligned");
+  }
+  return array.data();
+}
+
+/// The second axis of a [rows, steps] array.
+std::int64_t columns(const Doubles& array, const char* name) {
+  if (array.ndim() != 2) throw std::invalid_argument(std::string(name) + " must be [rows, steps]");
+  return array.shape(1);
+}
+
+const std::int64_t* rows(const Indices& index, std::int64_t items, std::int64_t limit,
+                         const char* name) {
+  const std::int64_t* row = aligned(index, name);
+  if (index.size() != items) throw std::invalid_argument(std::string(name) + " must have one entry an item");
+  for (std::int64_t i = 0; i < items; ++i) {
+    if (row[i] < 0 || row[i] >= limit) throw std::invalid_argument(std::string(name) + " is out of range");
+  }
+  return row;
+}
+
+void check_signals() {
+  const py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+py::tuple terms(const Doubles& eta, const std::optional<Doubles>& norm,
+                const std::optional<Doubles>& gamma, const Indices& eta_row, const Indices& norm_row,
+                const Indices& gamma_row, const std::optional<Indices>& horizons,
+                cvxbound::Kind kind, cvxbound::LastStep last_step, int nthreads) {
+  cvxbound::Batch batch;
+  batch.items = eta_row.size();
+  batch.steps = columns(eta, "eta");
+  batch.eta = aligned(eta, "eta");
+  batch.eta_row = rows(eta_row, batch.items, eta.shape(0), "eta_row");
+  if (norm) {
+    if (columns(*norm, "norm") != batch.steps) throw std::invalid_argument("norm and eta differ in steps");
+    batch.norm = aligned(*norm, "norm");
+    batch.norm_row = rows(norm_row, batch.items, norm->shape(0), "norm_row");
+  }
+  if (gamma) {
+    batch.gamma = aligned(*gamma, "gamma");
+    batch.gamma_row = rows(gamma_row, batch.items, gamma->size(), "gamma_row");
+  }
+  if (horizons) {
+    batch.horizons = aligned(*horizons, "horizons");
+    batch.horizon_count = horizons->size();
+  }
+  cvxbound::Options options;
+  options.kind = kind;
+  options.last_step = last_step;
+  options.threads = nthreads;
+  options.interrupt = check_signals;
+
+  const py::ssize_t columns = horizons ? batch.horizon_count : batch.steps;
+  const auto output = [&] { return Doubles({static_cast<py::ssize_t>(batch.items), columns}); };
+  Doubles distance = output(), noise = output(), rho = output();
+  const cvxbound::Terms out = {distance.mutable_data(), noise.mutable_data(), rho.mutable_data()};
+  {
+    const py::gil_scoped_release release;
+    cvxbound::terms(batch, options, out);
+  }
+  return py::make_tuple(distance, noise, rho);
+}
+
+py::tuple walk(cvxbound::Kind kind, const Doubles& eta, const std::optional<Doubles>& norm,
+               const Doubles& rho) {
+  if (norm && norm->size() != eta.size()) throw std::invalid_argument("norm and eta differ in steps");
+  const double* steps = aligned(eta, "eta");
+  const double* norms = norm ? aligned(*norm, "norm") : nullptr;
+  const double* start = aligned(rho, "rho");
+  Doubles distance(rho.size()), noise(rho.size());
+  double* distance_out = distance.mutable_data();
+  double* noise_out = noise.mutable_data();
+  const std::int64_t count = eta.size(), walkers = rho.size();
+  {
+    const py::gil_scoped_release release;
+    cvxbound::walk(kind, steps, norms, count, start, walkers, distance_out, noise_out);
+  }
+  return py::make_tuple(distance, noise);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+  m.doc() = "The C++ core of cvxbound. Private: call the functions of the package instead.";
+
+  py::enum_<cvxbound::Kind>(m, "Kind")
+      .value("last", cvxbound::Kind::last)
+      .value("tight", cvxbound::Kind::tight)
+      .value("average", cvxbound::Kind::average);
+  py::enum_<cvxbound::LastStep>(m, "LastStep")
+      .value("given", cvxbound::LastStep::given)
+      .value("repeat", cvxbound::LastStep::repeat)
+      .value("free", cvxbound::LastStep::free);
+
+  m.def("terms", &terms, py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
+        py::arg("gamma").noconvert().none(true), py::arg("eta_row").noconvert(),
+        py::arg("norm_row").noconvert(), py::arg("gamma_row").noconvert(),
+        py::arg("horizons").noconvert().none(true), py::arg("kind"), py::arg("last_step"),
+        py::arg("nthreads"));
+  m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(),
+        py::arg("norm").noconvert().none(true), py::arg("rho").noconvert());
+  m.def("active_isa", &cvxbound::active_isa);
+  m.def("available_isas", &cvxbound::available_isas);
+  m.def("default_threads", &cvxbound::default_threads);
+  m.attr("__version__") = CVXBOUND_VERSION;
+}

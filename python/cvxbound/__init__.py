@@ -1,0 +1,1 @@
+"""What a learning-rate schedule is worth, before the compute is spent."""
