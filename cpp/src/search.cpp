@@ -103,31 +103,35 @@ double total(const Kernels& kernels, const Sources& sources) {
   return sources.count > 0 ? kernels.scan(sources.eta, sources.count).sum : 0.0;
 }
 
-/// The schedule with steps merged into blocks no longer than a tenth of their distance from the
-/// target. A block of steps counts as half its length, all its noise, half its length: second order in
-/// the ratio, and about 10 log(S / eta) blocks in all. `tight` sees lengths twice over.
+/// The schedule with steps merged into blocks no longer than a small part of their distance from the
+/// target, all noise of a block at its centre of gravity. The objective changes by about
+/// kMergeRatio^2 / 25; there are about log(S / eta) / kMergeRatio blocks.
+constexpr double kMergeRatio = 1.0 / 32;
+constexpr double kMergeError = 1.5e-4;  ///< several times the largest change seen
+
 ChainBuffer merge_distant_steps(const Recursion& recursion, const Sources& sources) {
-  constexpr double kRatio = 0.1;
   ChainBuffer merged;
-  double distance = 0, width = 0, squares = 0, noise = 0;
+  double distance = 0, width = 0, squares = 0, noise = 0, moment = 0;
   std::int64_t steps = 0;
   const auto flush = [&] {
     const double linear = recursion.linear * width, square = recursion.square * squares;
     if (steps > 1) {
-      merged.append(0.5 * linear, 0.5 * square, 0);
-      merged.append(0.5 * linear, 0.5 * square, noise);
+      const double nearer = noise > 0 ? std::min(1.0, moment / noise / width) : 0.5;
+      merged.append(nearer * linear, nearer * square, 0);
+      merged.append((1 - nearer) * linear, (1 - nearer) * square, noise);
     } else if (steps == 1) {
       merged.append(linear, square, noise);
     }
     distance += width;
-    width = squares = noise = 0;
+    width = squares = noise = moment = 0;
     steps = 0;
   };
   for (std::int64_t k = sources.count - 1; k >= 0; --k) {
     const double eta = sources.eta[k];
     if (eta == 0) continue;
-    if (width + eta > kRatio * distance) flush();
+    if (width + eta > kMergeRatio * distance) flush();
     const double root = sources.norm ? eta * sources.norm[k] : eta;
+    moment += root * root * width;
     width += eta;
     squares += eta * eta;
     noise += root * root;
@@ -153,25 +157,20 @@ class RhoSearch {
 
   Split run() {
     scan_bracket();
-    std::vector<double> done;
     Split best = {kInf, kInf, step_};
     double best_value = kInf;
-    for (const std::size_t i : candidates()) {
-      const double x = grid_[i];
-      const bool seen = std::any_of(done.begin(), done.end(),
-                                    [&](double c) { return std::abs(x - c) < 0.8 * kHalfWidth; });
-      if (seen) continue;
-      refine(x, best, best_value, done);
-    }
+    for (const std::size_t i : candidates()) refine(grid_[i], best, best_value);
     return best;
   }
 
  private:
+  /// Poles at distance pi let features between grid points be no deeper than exp(-pi^2 / 2 / spacing).
   static constexpr double kSpacing = 0.25;
   static constexpr int kMaxGrid = 8192;
-  /// Grid minima this much above the best one (in log) cannot win: the merged schedule is off by less.
-  static constexpr double kSlack = 0.03;
-  /// With 32 nodes and poles at distance pi the interpolant's error is (2 pi / 1.5)^-32, below rounding.
+  /// Minima closer in depth than this are one minimum, blurred by rounding.
+  static constexpr double kRounding = 1e-12;
+  /// With kWalkers = 32 nodes the interpolant's error is (w + sqrt(w^2 + 1))^-32, w = pi / half width:
+  /// below rounding.
   static constexpr double kHalfWidth = 1.5;
 
   double log_objective(double distance, double noise) const {
@@ -214,7 +213,7 @@ class RhoSearch {
   void scan_bracket() {
     const double far = std::max({length_, 4 * step_, gamma_ > 0 ? 2 / gamma_ : 0.0});
     const double near = tight_ ? step_ : 0x1p-10 * step_;
-    const double rough = scan(std::log(near), std::log(far), kWalkers) + 2 * kSlack;
+    const double rough = scan(std::log(near), std::log(far), kWalkers) + 2 * kMergeError;
     double low, high;
     bracket(rough, low, high);
     const double cells = std::ceil((high - low) / kSpacing);
@@ -248,38 +247,55 @@ class RhoSearch {
     high = std::max(high, low + kSpacing);
   }
 
-  /// Grid minima that could hold the global one, best first.
+  /// Grid minima that could be the global one, best first. Merging distant steps shifts the objective
+  /// by kMergeError where different steps decide, and almost evenly within a basin, so that it neither
+  /// makes nor moves minima; equally deep ones must be told apart on the true schedule.
   std::vector<std::size_t> candidates() const {
     const std::size_t n = values_.size();
-    const double best = *std::min_element(values_.begin(), values_.end());
-    std::vector<std::size_t> found;
+    const auto at = [&](std::size_t i) { return i < n ? values_[i] : kInf; };
+    std::vector<std::size_t> minima;
     for (std::size_t i = 0; i < n; ++i) {
-      const bool minimum = (i == 0 || values_[i] <= values_[i - 1]) &&
-                           (i + 1 == n || values_[i] <= values_[i + 1]);
-      if (minimum && values_[i] <= best + kSlack) found.push_back(i);
+      if (at(i) <= at(i - 1) && at(i) <= at(i + 1)) minima.push_back(i);  // at(-1) is inf
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [&](std::size_t a, std::size_t b) { return values_[a] < values_[b]; });
+    std::stable_sort(minima.begin(), minima.end(),
+                     [&](std::size_t a, std::size_t b) { return at(a) < at(b); });
+    std::vector<std::size_t> found;
+    for (const std::size_t i : minima) {
+      if (floor_of(i) > at(minima[0]) + 2 * kMergeError) continue;
+      const auto separate = [&](std::size_t j) {
+        const auto barrier = std::max_element(values_.begin() + std::min(i, j),
+                                              values_.begin() + std::max(i, j) + 1);
+        return *barrier > at(i) + kRounding;
+      };
+      if (std::all_of(found.begin(), found.end(), separate)) found.push_back(i);
+    }
     return found;
   }
 
-  /// Minimises over a window around x on the true schedule, following a minimum that lies at its edge.
-  void refine(double centre, Split& best, double& best_value, std::vector<double>& done) const {
+  /// Lowest point of the parabola through a grid minimum and its neighbours.
+  double floor_of(std::size_t i) const {
+    if (i == 0 || i + 1 == values_.size()) return values_[i] - kSpacing * kSpacing;
+    const double slope = values_[i + 1] - values_[i - 1];
+    const double bend = values_[i + 1] - 2 * values_[i] + values_[i - 1];
+    return bend > 0 ? values_[i] - slope * slope / (8 * bend) : values_[i];
+  }
+
+  /// Minimises on the true schedule in a window around x, following a minimum that lies at its edge.
+  void refine(double centre, Split& best, double& best_value) const {
     for (int attempt = 0; attempt < 4; ++attempt) {
-      done.push_back(centre);
-      double value;
       Split split;
-      const double x = minimise_window(centre, value, split);
+      const double x = minimise_window(centre, split);
+      const double value = log_objective(split.distance, split.noise);
       if (value < best_value) {
         best_value = value;
         best = split;
       }
-      if (std::abs(x - centre) < 0.9 * kHalfWidth) return;
+      if (std::abs(x - centre) < 0.95 * kHalfWidth) return;
       centre = x;
     }
   }
 
-  double minimise_window(double centre, double& value, Split& split) const {
+  double minimise_window(double centre, Split& split) const {
     std::array<double, kWalkers> node, weight, distance, noise;
     for (int j = 0; j < kWalkers; ++j) {
       const double angle = kPi * (j + 0.5) / kWalkers;
@@ -297,23 +313,24 @@ class RhoSearch {
         top_distance += w * distance[j];
         top_noise += w * noise[j];
       }
-      return Split{top_distance / bottom, top_noise / bottom, 0};
+      return Split{top_distance / bottom, top_noise / bottom, rho_at(x)};
     };
     const auto objective = [&](double x) {
       const Split at = interpolate(x);
       return log_objective(at.distance, at.noise);
     };
     int lowest = 0;
-    for (int j = 1; j < kWalkers; ++j) {
-      if (log_objective(distance[j], noise[j]) < log_objective(distance[lowest], noise[lowest])) {
+    double lowest_value = kInf;
+    for (int j = 0; j < kWalkers; ++j) {
+      const double value = log_objective(distance[j], noise[j]);
+      if (value < lowest_value) {
         lowest = j;
+        lowest_value = value;
       }
     }
     const double x = golden_section(objective, node[std::min(lowest + 1, kWalkers - 1)],
                                     node[std::max(lowest - 1, 0)]);
     split = interpolate(x);
-    split.rho = rho_at(x);
-    value = log_objective(split.distance, split.noise);
     return x;
   }
 

@@ -35,11 +35,12 @@ void walk_from(const Kernels& kernels, const Recursion& recursion, const Sources
 /// Minimises distance / gamma + gamma noise over rho > 0, or distance * noise where gamma is 0.
 ///
 /// In x = log rho both terms change by at most a factor e^|dx|, are free of poles in |Im x| < pi, and
-/// so have no feature narrower than about one unit of x. The search therefore (1) brackets the minimum
-/// rigorously, (2) scans the bracket on a grid of spacing 1/4, on a schedule whose distant steps are
-/// merged into blocks (accurate to a fraction of a per cent), and (3) walks the true schedule from 32
-/// Chebyshev nodes around every grid minimum that could win, whose interpolant is exact to rounding.
-/// Cost: one walk of 32 rho a candidate, nearly always one.
+/// the objective F satisfies F'' <= F: it has no feature narrower than about one unit of x. The search
+/// therefore (1) brackets the minimum rigorously, (2) scans the bracket on a grid of spacing 1/4, on a
+/// schedule whose distant steps are merged into blocks (accurate to a fraction of a per cent), and
+/// (3) walks the true schedule from 32 Chebyshev nodes around every grid point next to which the
+/// minimum could lie; the interpolant through them is exact to rounding.
+/// Cost: one walk of 32 rho a window of width 3, nearly always a single one.
 Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
                double gamma);
 

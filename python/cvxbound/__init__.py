@@ -1,1 +1,32 @@
-"""What a learning-rate schedule is worth, before the compute is spent."""
+"""What a learning-rate schedule is worth, before the compute is spent.
+
+Bounds on the last iterate of the (stochastic) subgradient method under any learning-rate schedule,
+after Schaipp, Hägele, Taylor, Simsekli and Bach (ICML 2025, arXiv 2501.18965):
+
+>>> import cvxbound as cb
+>>> schedule = cb.schedules.wsd(100_000, cooldown=0.2, shape="1-sqrt")
+>>> best = cb.tune(schedule)
+>>> curve = cb.curve(schedule, gamma=best.gamma, at=[1_000, 80_000, 100_000])
+"""
+
+from . import schedules, theory
+from ._info import info
+from ._results import Terms, Tuned
+from .bounds import bound, curve, terms, tune
+from .schedules import Schedule
+
+__version__ = info()["version"]
+
+__all__ = [
+    "Schedule",
+    "Terms",
+    "Tuned",
+    "__version__",
+    "bound",
+    "curve",
+    "info",
+    "schedules",
+    "terms",
+    "theory",
+    "tune",
+]

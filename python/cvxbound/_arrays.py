@@ -1,0 +1,173 @@
+"""From what users pass to the float64 arrays the core reads, with errors that name the place."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+LARGEST_STEP = 1e300
+LARGEST_NORM = 1e100
+
+
+def real_array(x: ArrayLike, name: str) -> Float:
+    """`x` as float64, unchanged; TypeError for anything that is not real numbers."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def check_range(x: Float, name: str, largest: float) -> None:
+    """ValueError naming the first entry outside [0, largest]."""
+    with np.errstate(invalid="ignore"):
+        bad = ~((x >= 0) & (x <= largest))
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = index[0] if len(index) == 1 else index
+        where = f" at index {place}" if index else ""
+        raise ValueError(
+            f"{name} must be non-negative, finite and at most {largest:g}; found {x[index]}{where}"
+        )
+
+
+def positive_scalar(x: object, name: str) -> float:
+    """A positive finite float."""
+    array = real_array(x, name)  # type: ignore[arg-type]
+    if array.ndim:
+        raise TypeError(f"{name} must be a scalar, got an array of shape {array.shape}")
+    value = float(array)
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return value
+
+
+def positive_array(x: ArrayLike, name: str) -> Float:
+    """Positive finite numbers of any shape."""
+    array = real_array(x, name)
+    with np.errstate(invalid="ignore"):
+        bad = ~((array > 0) & (array < np.inf))
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f" at index {index[0] if len(index) == 1 else index}" if index else ""
+        raise ValueError(f"{name} must be positive and finite; found {array[index]}{where}")
+    return array
+
+
+def time_last(x: Float, axis: int, name: str) -> Float:
+    """Move the time axis to the end."""
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"axis must be an integer, got {axis!r}")
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
+    return np.moveaxis(x, axis, -1)
+
+
+def step_array(eta: ArrayLike, axis: int) -> Float:
+    """Schedules with time on the last axis."""
+    array = real_array(eta, "eta")
+    if array.ndim == 0:
+        raise ValueError(f"eta must have a time axis (..., T), got the scalar {array[()]}")
+    array = time_last(array, axis, "eta")
+    if array.shape[-1] == 0:
+        raise ValueError(f"eta is empty: its time axis has length 0 (shape {array.shape})")
+    return array
+
+
+class Norms(NamedTuple):
+    """Gradient norms G = scale * per_step, either factor constant along the time axis or absent."""
+
+    per_step: Float | None
+    scale: Float
+
+
+_ONE = np.asarray(1.0)
+
+
+def norm_array(norm: ArrayLike, steps: int, axis: int) -> Norms:
+    """Split G into norms per step of ordinary size and one factor a schedule.
+
+    A scalar, or a time axis of length 1, is constant: it never enters the kernels.
+    """
+    array = real_array(norm, "G")
+    if array.ndim:
+        array = time_last(array, axis, "G")
+    if array.ndim == 0 or (array.shape[-1] == 1 and steps != 1):
+        check_range(array, "G", LARGEST_NORM)
+        if (array == 0).any():  # no factor can be taken out of a zero
+            return Norms(np.broadcast_to(array, (*array.shape[:-1], steps)), _ONE)
+        return Norms(None, array[..., 0] if array.ndim else array)
+    if array.shape[-1] != steps:
+        raise ValueError(
+            f"eta (..., T) and G (..., T) differ in the time axis: eta has {steps} steps, "
+            f"G has {array.shape[-1]}; pass a scalar G or one norm a step"
+        )
+    largest = array.max(initial=0.0)
+    if not 0 <= largest <= LARGEST_NORM:
+        check_range(array, "G", LARGEST_NORM)
+    exponent = int(np.frexp(largest)[1])
+    if abs(exponent) <= 8:
+        return Norms(array, _ONE)
+    return Norms(np.ldexp(array, -exponent), np.asarray(np.ldexp(1.0, exponent)))
+
+
+def horizons(at: object, steps: int) -> Int:
+    """1-based horizons as int64, of any shape up to one axis."""
+    array = np.asarray(at)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"at must be integer horizons (1-based steps) or 'all', got {at!r}")
+    if array.ndim > 1:
+        raise ValueError(f"at must be a scalar or one-dimensional, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError("at is empty: expected at least one horizon")
+    bad = (array < 1) | (array > steps)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"at must lie in 1..{steps} (1-based steps); found {array.reshape(-1)[first]} "
+            f"at index {first}"
+        )
+    return array.astype(np.int64)
+
+
+class Rows(NamedTuple):
+    """An array of (..., columns) as contiguous rows, and the row each broadcast item uses."""
+
+    data: Float
+    row: Int
+
+
+def rows(x: Float, batch: tuple[int, ...], core_axes: int) -> Rows:
+    """Flatten leading axes without repeating what broadcasting would repeat."""
+    lead = x.shape[: x.ndim - core_axes]
+    count = int(np.prod(lead, dtype=np.int64))
+    data = np.require(x, np.float64, ["C", "A"]).reshape((count, *x.shape[x.ndim - core_axes :]))
+    index = np.broadcast_to(np.arange(count, dtype=np.int64).reshape(lead), batch)
+    return Rows(data, np.ascontiguousarray(index).reshape(-1))
+
+
+def broadcast_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Broadcast the batch axes of several arguments; the error names them."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"the batch axes do not broadcast together: {listed}") from None
+
+
+def thread_count(nthreads: Any) -> int:
+    """Threads for the core; 0 lets it choose."""
+    if nthreads is None:
+        return 0
+    if isinstance(nthreads, bool) or not isinstance(nthreads, (int, np.integer)):
+        raise TypeError(f"nthreads must be a positive integer or None, got {nthreads!r}")
+    if not 1 <= nthreads <= 4096:
+        raise ValueError(f"nthreads must be from 1 to 4096, got {nthreads}")
+    return int(nthreads)

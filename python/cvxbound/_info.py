@@ -1,0 +1,48 @@
+"""What this installation is and what it runs on."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from . import _core
+
+
+class Info(TypedDict):
+    """Facts about the installation; see `info`."""
+
+    version: str
+    isa: str
+    isas: list[str]
+    threads: int
+    cuda: str | None
+
+
+def info() -> Info:
+    """Version, instruction set, threads and CUDA of this installation.
+
+    Returns
+    -------
+    dict
+        ``version``; ``isa``: instruction set in use (the best one available, or the one named by
+        ``CVXBOUND_FORCE_ISA``); ``isas``: those available; ``threads``: how many are used by default
+        (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``: the CUDA
+        version the package was built with, None for a build without.
+
+    Raises
+    ------
+    ValueError
+        Where one of the two environment variables names something impossible.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> cb.info()["isa"] in cb.info()["isas"]
+    True
+    """
+    return {
+        "version": _core.__version__,
+        "isa": _core.active_isa(),
+        "isas": _core.available_isas(),
+        "threads": _core.default_threads(),
+        "cuda": None,
+    }

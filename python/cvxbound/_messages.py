@@ -1,0 +1,34 @@
+"""The wording of errors about names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(value: object, choices: Iterable[str], what: str) -> ValueError:
+    """The error for a name that is not among the choices, with the nearest of them.
+
+    Parameters
+    ----------
+    value : object
+        What came.
+    choices : iterable of str
+        What would have been accepted, in the order to list it.
+    what : str
+        The kind of name: the message begins with "unknown <what>".
+
+    Returns
+    -------
+    ValueError
+        For the caller to raise.
+
+    Examples
+    --------
+    >>> did_you_mean("1-sqr", ["linear", "1-sqrt"], "cooldown shape")
+    ValueError("unknown cooldown shape '1-sqr'; did you mean '1-sqrt'? (linear, 1-sqrt)")
+    """
+    names = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "choose one of these:"
+    return ValueError(f"unknown {what} {value!r}; {hint} ({', '.join(names)})")

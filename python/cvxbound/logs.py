@@ -1,0 +1,554 @@
+"""Training logs: which learning rate and which loss a run had at each step.
+
+Reads CSV, TSV, JSON and JSON lines with the standard library, and tables that are already in memory
+(a dict of columns, a list of dicts, a pandas or polars frame) without importing their packages.
+
+One rule splices a resumed run within a file and a run with its continuation across files: rows count
+in the order in which they were written, and a row replaces every earlier row at its own step or a
+later one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NoReturn
+
+import numpy as np
+
+from ._arrays import Float, Int
+from ._messages import did_you_mean
+
+_Columns = dict[str, Sequence[Any]]
+
+_FORMATS = "expected CSV, TSV, JSON or JSON lines"
+_UNFINISHED = "is the file still being written?"
+
+
+class _Names(NamedTuple):
+    """How a column is recognised, and the argument that names it where it is not.
+
+    Patterns are tried in turn, and a later one counts only where the earlier ones found nothing. They
+    are matched with the last part of a column name ("train/lr": "lr") and with the last two.
+    """
+
+    what: str
+    argument: str
+    patterns: tuple[str, ...]
+
+
+_STEP = _Names(
+    "step",
+    "step",
+    (
+        r"((global|train|training|optimizer)[_ ])?(step|iter|iteration)s?",
+        r"_step",  # wandb's own count, of log calls
+    ),
+)
+_LR = _Names(
+    "learning rate",
+    "lr",
+    (
+        r"((train|training)_)?(lr|learning[_ -]?rate)",
+        r"lr-.+|(lr|learning_rate)[_ ]?(group)?[_ (]*\d+\)?",  # one parameter group of several
+    ),
+)
+_LOSS = _Names(
+    "loss",
+    "loss",
+    (
+        r"(val|valid|validation|eval|test)[_/ ]loss",
+        r"(train|training)[_/ ]loss",
+        r"(lm[_ ])?loss",
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """A log as it was written: one row a record, in the order of the records.
+
+    Cells become numbers when their column is asked for, so that columns of text do no harm.
+
+    Parameters
+    ----------
+    source : str
+        The path, or ``"table"``: how errors call it.
+    step : ndarray of int64, shape (rows,)
+        The step of each row, as labelled. Records without a step are left out.
+    cells : mapping of str to sequence
+        The columns, each of length ``rows``.
+    places : sequence of int, shape (rows,)
+        Where each row came from: the line of a file, or the index of a record.
+    unit : {"line", "row"}
+        Which of the two.
+
+    Examples
+    --------
+    >>> log = read({"step": [10, 20], "lr": ["0.1", ""]})
+    >>> log.names, log.step.tolist(), log.column("lr").tolist()
+    (('step', 'lr'), [10, 20], [0.1, nan])
+    """
+
+    source: str
+    step: Int
+    cells: Mapping[str, Sequence[Any]]
+    places: Sequence[int]
+    unit: Literal["line", "row"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.cells)
+
+    def column(self, name: str) -> Float:
+        """One column as numbers, NaN where nothing was logged.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,)
+
+        Raises
+        ------
+        ValueError
+            Unknown name, or a cell that is not a number: its line and text.
+        """
+        if name not in self.cells:
+            raise did_you_mean(name, self.names, f"column of {self.source}")
+        cells = self.cells[name]
+        try:
+            return _numbers(cells)
+        except (TypeError, ValueError):
+            row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
+            self.refuse(row, name, f"{cells[row]!r} is not a number")
+
+    def refuse(self, row: int, name: str, why: str) -> NoReturn:
+        """Raise a ValueError about one cell: the file, the line, the column and what is wrong."""
+        raise ValueError(f"{self.source}, {self.unit} {self.places[row]}, column {name!r}: {why}")
+
+
+class Series(NamedTuple):
+    """One quantity along training, spliced: strictly increasing steps, one value each.
+
+    Parameters
+    ----------
+    step : ndarray of int64, shape (n,)
+        1-based steps of the schedule, whatever the log calls its first step.
+    value : ndarray of float64, shape (n,)
+        The quantity there.
+    first_step : int
+        What the log calls step 1.
+    sources : tuple of str
+        The logs, in the order given.
+    columns : tuple of str
+        The column read from each of them.
+    """
+
+    step: Int
+    value: Float
+    first_step: int
+    sources: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def read(source: object, *, step: str | None = None) -> Log:
+    """Read a log.
+
+    Parameters
+    ----------
+    source : path, table or Log
+        The path of a CSV or TSV file, JSON lines, or JSON (the ``trainer_state.json`` of Hugging
+        Face, a list of records, a dict of columns), told apart by their content. Or a table: a dict
+        of columns, a list of dicts, or a frame with ``.columns`` and ``frame[name]``. A `Log` is
+        returned as it is.
+    step : str, optional
+        The column of the step; by default found by its name (step, global_step, iter, ...).
+
+    Returns
+    -------
+    Log
+        Columns that end in ``__MIN`` or ``__MAX`` (wandb exports) are dropped.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    TypeError
+        `source` is neither a path nor a table.
+    ValueError
+        The content cannot be understood; the message names the file and, where there is one, the
+        line.
+
+    Notes
+    -----
+    Time and memory are linear in the size of the log: a million rows take a few seconds.
+
+    Examples
+    --------
+    >>> read([{"step": 1, "lr": 0.5}, {"step": 2, "loss": 3.0}]).column("loss").tolist()
+    [nan, 3.0]
+    """
+    if isinstance(source, Log):
+        return source
+    lines: Sequence[int] | None = None
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fsdecode(source)
+        columns, lines = _read_file(name)
+    else:
+        name, columns = "table", _columns(source)
+    columns = {key: cells for key, cells in columns.items() if not key.endswith(("__MIN", "__MAX"))}
+    return _log(name, columns, lines, step)
+
+
+def learning_rates(
+    *sources: object,
+    step: str | None = None,
+    lr: str | None = None,
+    first_step: int | None = None,
+) -> Series:
+    """The learning rates that a run logged.
+
+    Parameters
+    ----------
+    *sources : path, table or Log
+        The run and its continuations, in the order of training. A continuation replaces what came
+        before it from its own first learning rate on.
+    step, lr : str, optional
+        Column names, where they are not found by themselves.
+    first_step : int, optional
+        What the log calls the first step; by default 0 if a row of step 0 has a learning rate, else
+        1.
+
+    Returns
+    -------
+    Series
+        Absolute learning rates, at the steps that have one.
+
+    Raises
+    ------
+    ValueError
+        What `read` raises; a learning rate that is negative or not finite; no learning rate at all;
+        a source that the later ones replace altogether.
+
+    Examples
+    --------
+    >>> before = {"step": [1, 2, 3, 4], "lr": [0.3, 0.3, 0.3, 0.3]}
+    >>> after = {"step": [3, 4, 5], "lr": [0.2, 0.1, 0.0]}
+    >>> learning_rates(before, after).value.tolist()
+    [0.3, 0.3, 0.2, 0.1, 0.0]
+    """
+    logs = [read(source, step=step) for source in sources]
+    return _learning_rates(logs, lr, first_step)[0]
+
+
+def losses(
+    *sources: object,
+    loss: str | None = None,
+    step: str | None = None,
+    lr: str | None = None,
+    first_step: int | None = None,
+) -> Series:
+    """The losses that a run logged, at the steps of the schedule that its learning rates make.
+
+    Parameters
+    ----------
+    *sources : path, table or Log
+        As for `learning_rates`.
+    loss, step, lr : str, optional
+        Column names, where they are not found by themselves. The loss is a validation loss
+        (val_loss, eval_loss, ...) if there is one, else a training loss (train_loss), else loss.
+    first_step : int, optional
+        As for `learning_rates`.
+
+    Returns
+    -------
+    Series
+        Spliced as the learning rates are; what lies outside the steps 1..T of the schedule is left
+        out.
+
+    Raises
+    ------
+    ValueError
+        As for `learning_rates`; no loss in a log.
+
+    Examples
+    --------
+    >>> table = {"step": [0, 1, 2, 3], "lr": [None, 1, 1, 1], "val_loss": [9.5, None, 7.0, 6.5]}
+    >>> found = losses(table)
+    >>> found.step.tolist(), found.value.tolist(), found.columns
+    ([2, 3], [7.0, 6.5], ('val_loss',))
+    """
+    logs = [read(source, step=step) for source in sources]
+    rates, lr_rows = _learning_rates(logs, lr, first_step)
+    columns = tuple(_find(log.names, _LOSS, loss, log.source) for log in logs)
+    rows = _stated(logs, columns, _LOSS)
+    # A resumed run replaces the losses after its first learning rate, even where it logged none.
+    resumed = np.append(_later_minimum(lr_rows.label), np.iinfo(np.int64).max)
+    resumed_at = resumed[np.searchsorted(lr_rows.order, rows.order, side="right")]
+    position = rows.label - rates.first_step + 1
+    kept = _survivors(rows.label) & (rows.label <= resumed_at)
+    kept &= (position >= 1) & (position <= rates.step[-1])
+    return rates._replace(step=position[kept], value=rows.value[kept], columns=columns)
+
+
+class _Rows(NamedTuple):
+    """The rows of several logs in which a column says something, in the order of training."""
+
+    label: Int
+    value: Float
+    order: Int  # which row it is, counted over all the logs
+
+
+def _learning_rates(
+    logs: Sequence[Log], lr: str | None, first_step: int | None
+) -> tuple[Series, _Rows]:
+    """The spliced learning rates, and the rows that they were spliced from."""
+    columns = tuple(_find(log.names, _LR, lr, log.source) for log in logs)
+    for log, name in zip(logs, columns, strict=True):
+        _check_rates(log, name)
+    rows = _stated(logs, columns, _LR)
+    kept = _survivors(rows.label)
+    ends = np.cumsum([log.step.size for log in logs])
+    left = np.bincount(np.searchsorted(ends, rows.order[kept], side="right"), minlength=len(logs))
+    for log, count in zip(logs, left, strict=True):
+        if not count:
+            raise ValueError(
+                f"{log.source}: the logs after it replace all of it; pass them in the order of training"
+            )
+    label = rows.label[kept]
+    first = (0 if label[0] == 0 else 1) if first_step is None else first_step
+    if label[0] < first:
+        raise ValueError(f"{logs[0].source}: step {label[0]} comes before first_step={first}")
+    sources = tuple(log.source for log in logs)
+    return Series(label - first + 1, rows.value[kept], first, sources, columns), rows
+
+
+def _check_rates(log: Log, name: str) -> None:
+    """Refuse learning rates that are negative or not finite; a blank cell is no learning rate."""
+    rates = log.column(name)
+    for row in np.flatnonzero(~((rates >= 0) & (rates < np.inf))):
+        if not _is_blank(cell := log.cells[name][row]):
+            log.refuse(int(row), name, f"a learning rate must be finite and not negative, got {cell}")
+
+
+def _stated(logs: Sequence[Log], columns: Sequence[str], names: _Names) -> _Rows:
+    """The rows with a number in the column chosen for each log."""
+    parts = []
+    start = 0
+    for log, name in zip(logs, columns, strict=True):
+        values = log.column(name)
+        rows = np.flatnonzero(~np.isnan(values))
+        if not rows.size:
+            raise ValueError(
+                f"{log.source}: column {name!r} is empty; name another one with {names.argument}="
+            )
+        parts.append((log.step[rows], values[rows], rows + start))
+        start += log.step.size
+    label, value, order = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _Rows(label, value, order)
+
+
+def _later_minimum(label: Int) -> Int:
+    """The lowest step from each row to the end."""
+    return np.minimum.accumulate(label[::-1])[::-1]
+
+
+def _survivors(label: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows no later row replaces: those below every later step. What is left increases."""
+    kept = np.ones(label.size, dtype=np.bool_)
+    kept[:-1] = label[:-1] < _later_minimum(label)[1:]
+    return kept
+
+
+def _find(names: Sequence[str], known: _Names, given: str | None, source: str) -> str:
+    """The column to read: the one given, else the one whose name is known."""
+    if given is not None:
+        if given not in names:
+            raise did_you_mean(given, names, f"column of {source}")
+        return given
+    for pattern in known.patterns:
+        found = [name for name in names if _matches(name, pattern)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(
+                f"{source}: the {known.what} could be any of the columns {', '.join(map(repr, found))}; "
+                f"choose one, as in {known.argument}={found[0]!r}"
+            )
+    raise ValueError(
+        f"{source}: no column looks like the {known.what}; name it with {known.argument}= "
+        f"(columns found: {', '.join(names)})"
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    metric = name.rpartition(" - ")[2].strip().lower()  # wandb writes "<run> - <metric>"
+    parts = re.split(r"[/.]", metric)
+    return any(re.fullmatch(pattern, end) for end in (parts[-1], "/".join(parts[-2:])))
+
+
+def _log(source: str, columns: _Columns, lines: Sequence[int] | None, step: str | None) -> Log:
+    """A log from its columns: the step column found and checked, rows without a step left out."""
+    name = _find(tuple(columns), _STEP, step, source)
+    places = range(len(columns[name])) if lines is None else lines
+    whole = Log(source, np.empty(0, np.int64), columns, places, "row" if lines is None else "line")
+    steps = whole.column(name)
+    present = ~np.isnan(steps)
+    if not present.any():
+        raise ValueError(f"{source}: column {name!r} is empty; name another one with step=")
+    # float64 holds integers up to 2**53; inf and what lies beyond fail the same comparison.
+    with np.errstate(invalid="ignore"):
+        good = (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+    if not good[present].all():
+        row = int(np.flatnonzero(present & ~good)[0])
+        whole.refuse(row, name, f"a step must be a non-negative integer, got {columns[name][row]}")
+    if not present.all():
+        columns = {key: list(compress(cells, present)) for key, cells in columns.items()}
+        places = list(compress(places, present))
+    return Log(source, steps[present].astype(np.int64), columns, places, whole.unit)
+
+
+def _numbers(cells: Sequence[Any]) -> Float:
+    if isinstance(cells, np.ndarray):
+        return cells.astype(np.float64)
+    nan = float("nan")
+    return np.array([nan if cell is None or cell == "" else float(cell) for cell in cells])
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        _numbers([cell])
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_blank(cell: Any) -> bool:
+    """Whether nothing was logged: a missing value of any kind, but not the text "nan"."""
+    return cell is None or cell == "" or (isinstance(cell, float) and np.isnan(cell))
+
+
+def _read_file(path: str) -> tuple[_Columns, Sequence[int] | None]:
+    """The columns of a file, and the line of each row where rows are lines."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8 (byte {error.start}); {_FORMATS}") from None
+    if "\0" in text:
+        raise ValueError(f"{path}: a binary file; {_FORMATS}")
+    if not text.strip():
+        raise ValueError(f"{path}: the file is empty")
+    if text.lstrip()[0] in "[{":
+        return _parse_json(path, text)
+    return _parse_csv(path, text)
+
+
+def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
+    first_line = text.lstrip("\n").partition("\n")[0]
+    delimiter = max(",\t;", key=first_line.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        for row in reader:
+            if any(row):
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    header = [name.strip() for name in rows.pop(0)]
+    del lines[0]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise ValueError(f"{path}: two columns are called {twice!r}")
+    if not rows:
+        raise ValueError(f"{path}: a header and no rows (columns found: {', '.join(header)})")
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(header):
+            hint = f"; {_UNFINISHED}" if line == lines[-1] else ""
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} fields where the header has {len(header)}{hint}"
+            )
+    return dict(zip(header, zip(*rows, strict=True), strict=True)), lines
+
+
+def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
+    try:
+        try:
+            # NaN and Infinity stay text, as in a CSV file: a blank cell is not a NaN that was logged.
+            return _columns(json.loads(text, parse_constant=str)), None
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise ValueError(
+                    f"{path}, line {error.lineno}: not valid JSON ({error.msg}); {_UNFINISHED}"
+                ) from None
+        return _parse_json_lines(path, text)
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _parse_json_lines(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
+    records = []
+    lines = []
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            record = json.loads(content, parse_constant=str)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {line}: not valid JSON ({error.msg}); {_UNFINISHED}"
+            ) from None
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}, line {line}: expected an object, got {content.strip()[:40]}")
+        records.append(record)
+        lines.append(line)
+    return _columns(records), lines
+
+
+def _columns(table: object) -> _Columns:
+    """The columns of a table in memory, or of a JSON document."""
+    if hasattr(table, "columns") and hasattr(table, "__getitem__"):
+        return _even({str(name): table[name] for name in table.columns})
+    if isinstance(table, Mapping):
+        if "log_history" in table:
+            return _columns(table["log_history"])
+        if all(_is_column(cells) for cells in table.values()):
+            return _even({str(name): cells for name, cells in table.items()})
+    if isinstance(table, (list, tuple)) and all(isinstance(row, Mapping) for row in table):
+        names = dict.fromkeys(name for row in table for name in row)
+        return {str(name): [row.get(name) for row in table] for name in names}
+    raise TypeError(
+        "expected a path, a dict of columns, a list of dicts, a frame with .columns, or the state of "
+        f"a trainer with log_history; got {type(table).__name__}"
+    )
+
+
+def _is_column(cells: object) -> bool:
+    return hasattr(cells, "__len__") and not isinstance(cells, (str, bytes, Mapping))
+
+
+def _even(table: Mapping[str, Any]) -> _Columns:
+    """Columns of one length; what is numeric becomes float64, so that its missing values are NaN."""
+    lengths = {name: len(cells) for name, cells in table.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the columns of the table differ in length: {lengths}")
+    columns: _Columns = {}
+    for name, cells in table.items():
+        try:
+            columns[name] = np.asarray(cells, np.float64) if hasattr(cells, "dtype") else list(cells)
+        except (TypeError, ValueError):
+            columns[name] = list(cells)
+    return columns
