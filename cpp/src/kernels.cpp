@@ -117,9 +117,8 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
     if (++blocks == kBlocksPerFlush) {
       sum = two_sum(sum, sum_of_lanes(part), rounding);
       sum_low += rounding;
-      distance += distance_low;
+      distance = two_sum(distance, distance_low, distance_low);
       part = vec{};
-      distance_low = 0;
       blocks = 0;
     }
   }

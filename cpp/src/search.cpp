@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace cvxbound {
 namespace {
@@ -152,8 +153,11 @@ class RhoSearch {
         step_(sources.eta[last_positive]),
         last_norm_(sources.last_norm),
         step_norm_(sources.norm ? sources.norm[last_positive] : 1.0),
+        mirrored_(tight_ && step_norm_ < last_norm_),
         merged_(merge_distant_steps(recursion, sources)),
-        evaluate_(kernels, recursion, sources, length) {}
+        evaluate_(kernels, recursion,
+                  {sources.eta, sources.norm, sources.count, mirrored_ ? step_norm_ : last_norm_},
+                  length) {}
 
   Split run() {
     scan_bracket();
@@ -180,17 +184,22 @@ class RhoSearch {
   }
 
   /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
-  /// last positive step. So v >= e is enough, multiplying the smaller of the two norms.
+  /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
+  /// G_m, rho is e^2 / v.
   double rho_at(double x) const {
     const double v = std::exp(x);
-    return tight_ && step_norm_ < last_norm_ ? step_ * (step_ / v) : v;
+    return mirrored_ ? step_ * (step_ / v) : v;
   }
 
   void evaluate(const ChainBuffer* chain, const double* x, int count, double* distance,
                 double* noise) const {
-    double rho[kWalkers];
-    for (int i = 0; i < count; ++i) rho[i] = rho_at(x[i]);
-    evaluate_(chain, rho, count, distance, noise);
+    double v[kWalkers];
+    for (int i = 0; i < count; ++i) v[i] = std::exp(x[i]);
+    evaluate_(chain, v, count, distance, noise);
+    if (!mirrored_) return;
+    // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
+    const double more = (last_norm_ - step_norm_) * (last_norm_ + step_norm_);
+    for (int i = 0; i < count; ++i) noise[i] += 0.5 * step_ * (step_ / v[i]) * more;
   }
 
   /// Smallest log objective over a uniform grid on [low, high], kept in grid_ and values_.
@@ -360,6 +369,7 @@ class RhoSearch {
 
   const bool tight_;
   const double gamma_, length_, step_, last_norm_, step_norm_;
+  const bool mirrored_;
   const ChainBuffer merged_;
   const Evaluator evaluate_;
   std::vector<double> grid_, values_;

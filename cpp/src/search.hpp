@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "kernels.hpp"
+#include "recursion.hpp"
 
 namespace cvxbound {
 
@@ -20,12 +20,6 @@ struct Split {
   double distance;
   double noise;
   double rho;
-};
-
-/// R_{k-1} = R_k + linear eta_k + square eta_k^2 / R_k (see recursion.hpp).
-struct Recursion {
-  double linear;
-  double square;
 };
 
 /// distance and noise from each rho > 0.

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,9 +29,6 @@ constexpr std::int64_t kLongSchedule = 16384;
 /// [2^-100, 2^50] and norms in [2^-30, 2^30] all such products stay between 2^-960 and 2^960.
 constexpr double kGroupStepLow = 0x1p-100, kGroupStepHigh = 0x1p50;
 constexpr double kGroupNormLow = 0x1p-30, kGroupNormHigh = 0x1p30;
-
-constexpr Recursion kLast = {LastRecursion::kLinear, LastRecursion::kSquare};
-constexpr Recursion kTight = {TightRecursion::kLinear, TightRecursion::kSquare};
 
 /// One item: a schedule with its norms.
 struct Schedule {

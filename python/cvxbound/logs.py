@@ -213,7 +213,8 @@ def read(source: object, *, step: str | None = None) -> Log:
 
 
 def learning_rates(
-    *sources: object,
+    source: object,
+    *more: object,
     step: str | None = None,
     lr: str | None = None,
     first_step: int | None = None,
@@ -222,7 +223,7 @@ def learning_rates(
 
     Parameters
     ----------
-    *sources : path, table or Log
+    source, *more : path, table or Log
         The run and its continuations, in the order of training. A continuation replaces what came
         before it from its own first learning rate on.
     step, lr : str, optional
@@ -249,12 +250,13 @@ def learning_rates(
     >>> learning_rates(before, after).value.tolist()
     [0.3, 0.3, 0.2, 0.1, 0.0]
     """
-    logs = [read(source, step=step) for source in sources]
+    logs = [read(each, step=step) for each in (source, *more)]
     return _learning_rates(logs, lr, first_step)[0]
 
 
 def losses(
-    *sources: object,
+    source: object,
+    *more: object,
     loss: str | None = None,
     step: str | None = None,
     lr: str | None = None,
@@ -264,7 +266,7 @@ def losses(
 
     Parameters
     ----------
-    *sources : path, table or Log
+    source, *more : path, table or Log
         As for `learning_rates`.
     loss, step, lr : str, optional
         Column names, where they are not found by themselves. The loss is a validation loss
@@ -290,7 +292,7 @@ def losses(
     >>> found.step.tolist(), found.value.tolist(), found.columns
     ([2, 3], [7.0, 6.5], ('val_loss',))
     """
-    logs = [read(source, step=step) for source in sources]
+    logs = [read(each, step=step) for each in (source, *more)]
     rates, lr_rows = _learning_rates(logs, lr, first_step)
     columns = tuple(_find(log.names, _LOSS, loss, log.source) for log in logs)
     rows = _stated(logs, columns, _LOSS)
@@ -328,7 +330,9 @@ def _learning_rates(
                 f"{log.source}: the logs after it replace all of it; pass them in the order of training"
             )
     label = rows.label[kept]
-    first = (0 if label[0] == 0 else 1) if first_step is None else first_step
+    if not isinstance(first_step, (int, np.integer, type(None))):
+        raise TypeError(f"first_step must be an integer or None, got {first_step!r}")
+    first = min(int(label[0]), 1) if first_step is None else int(first_step)
     if label[0] < first:
         raise ValueError(f"{logs[0].source}: step {label[0]} comes before first_step={first}")
     sources = tuple(log.source for log in logs)
@@ -384,13 +388,17 @@ def _find(names: Sequence[str], known: _Names, given: str | None, source: str) -
             return found[0]
         if found:
             raise ValueError(
-                f"{source}: the {known.what} could be any of the columns {', '.join(map(repr, found))}; "
+                f"{source}: the {known.what} could be any of the columns {_listed(found)}; "
                 f"choose one, as in {known.argument}={found[0]!r}"
             )
     raise ValueError(
         f"{source}: no column looks like the {known.what}; name it with {known.argument}= "
-        f"(columns found: {', '.join(names)})"
+        f"(columns found: {_listed(names)})"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -459,63 +467,62 @@ def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
     first_line = text.lstrip("\n").partition("\n")[0]
     delimiter = max(",\t;", key=first_line.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
     try:
-        for row in reader:
-            if any(row):
-                rows.append(row)
-                lines.append(reader.line_num)
+        filled = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-    header = [name.strip() for name in rows.pop(0)]
-    del lines[0]
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise ValueError(f"{path}: two columns are called {twice!r}")
-    if not rows:
-        raise ValueError(f"{path}: a header and no rows (columns found: {', '.join(header)})")
-    for row, line in zip(rows, lines, strict=True):
+    header = [name.strip() for name in filled[0][1]] if filled else []
+    if len(filled) < 2:
+        raise ValueError(f"{path}: no rows below the header (columns found: {_listed(header)})")
+    lines, rows = zip(*filled[1:], strict=True)
+    for line, row in zip(lines, rows, strict=True):
         if len(row) != len(header):
             hint = f"; {_UNFINISHED}" if line == lines[-1] else ""
             raise ValueError(
                 f"{path}, line {line}: {len(row)} fields where the header has {len(header)}{hint}"
             )
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path}: several columns are called {twice[0]!r}")
     return dict(zip(header, zip(*rows, strict=True), strict=True)), lines
 
 
 def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
+    """One JSON document, or one a line."""
+    # NaN and Infinity stay text, as in a CSV file: nothing logged is not the same as NaN logged.
+    decoder = json.JSONDecoder(parse_constant=str)
+    body = text.strip()
     try:
-        try:
-            # NaN and Infinity stay text, as in a CSV file: a blank cell is not a NaN that was logged.
-            return _columns(json.loads(text, parse_constant=str)), None
-        except json.JSONDecodeError as error:
-            if error.msg != "Extra data":
-                raise ValueError(
-                    f"{path}, line {error.lineno}: not valid JSON ({error.msg}); {_UNFINISHED}"
-                ) from None
-        return _parse_json_lines(path, text)
+        document, end = decoder.raw_decode(body)
+    except json.JSONDecodeError as error:
+        line = error.lineno + text[: text.index(body[0])].count("\n")
+        raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
+    if end < len(body):
+        return _parse_json_lines(path, text, decoder)
+    try:
+        return _columns(document), None
     except TypeError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _parse_json_lines(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
+def _parse_json_lines(
+    path: str, text: str, decoder: json.JSONDecoder
+) -> tuple[_Columns, Sequence[int]]:
+    filled = [(line, row) for line, row in enumerate(text.split("\n"), start=1) if row.strip()]
     records = []
-    lines = []
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
+    for line, row in filled:
         try:
-            record = json.loads(content, parse_constant=str)
+            record = decoder.decode(row)
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path}, line {line}: not valid JSON ({error.msg}); {_UNFINISHED}"
-            ) from None
+            raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
         if not isinstance(record, dict):
-            raise ValueError(f"{path}, line {line}: expected an object, got {content.strip()[:40]}")
+            raise ValueError(f"{path}, line {line}: expected an object, got {row.strip()[:40]}")
         records.append(record)
-        lines.append(line)
-    return _columns(records), lines
+    return _columns(records), [line for line, _ in filled]
+
+
+def _bad_json(error: json.JSONDecodeError) -> str:
+    return f"not valid JSON ({error.msg}); {_UNFINISHED}"
 
 
 def _columns(table: object) -> _Columns:
@@ -527,6 +534,7 @@ def _columns(table: object) -> _Columns:
             return _columns(table["log_history"])
         if all(_is_column(cells) for cells in table.values()):
             return _even({str(name): cells for name, cells in table.items()})
+        return _columns([table])
     if isinstance(table, (list, tuple)) and all(isinstance(row, Mapping) for row in table):
         names = dict.fromkeys(name for row in table for name in row)
         return {str(name): [row.get(name) for row in table] for name in names}

@@ -1,0 +1,15 @@
+# Fails if an object of the kernels exports any symbol besides its table.
+execute_process(COMMAND ${NM} --extern-only --defined-only ${OBJECTS}
+  OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+if(status)
+  message(FATAL_ERROR "${NM} failed on ${OBJECTS}")
+endif()
+string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
+foreach(line IN LISTS lines)
+  if(NOT line MATCHES "kernels_${ISA}")
+    message(FATAL_ERROR "the ${ISA} kernels leak a symbol: ${line}")
+  endif()
+endforeach()
+if(NOT lines)
+  message(FATAL_ERROR "no table of kernels in ${OBJECTS}")
+endif()

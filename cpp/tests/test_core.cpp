@@ -1,0 +1,364 @@
+// The core against long double walks, for the instruction set CVXBOUND_FORCE_ISA names.
+//
+// Built with sanitizers, this is also where out-of-range accesses, undefined arithmetic and data races
+// would show: sizes straddle every lane count, block and tile.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cvxbound/cvxbound.hpp"
+#include "parallel.hpp"
+
+using namespace cvxbound;
+
+namespace {
+
+int failures = 0;
+
+void report(bool ok, const char* what, int line, const std::string& detail) {
+  if (ok) return;
+  if (++failures > 20) return;
+  std::fprintf(stderr, "line %d: %s %s\n", line, what, detail.c_str());
+}
+
+#define CHECK(condition, detail) report((condition), #condition, __LINE__, (detail))
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+using Array = std::vector<double>;
+
+/// Exactly sized on the heap, so that AddressSanitizer sees one element too far.
+struct Exact {
+  explicit Exact(const Array& x) : data(new double[x.size()]) {
+    std::copy(x.begin(), x.end(), data.get());
+  }
+  std::unique_ptr<double[]> data;
+};
+
+struct Result {
+  Array distance, noise, rho;
+};
+
+Result run(const Array& eta, const Array& norm, Kind kind, LastStep last_step,
+           const std::vector<std::int64_t>& horizons = {}, double gamma = 0, int threads = 1) {
+  const Exact steps(eta), norms(norm);
+  Batch batch;
+  batch.items = 1;
+  batch.steps = static_cast<std::int64_t>(eta.size());
+  batch.eta = steps.data.get();
+  batch.norm = norm.empty() ? nullptr : norms.data.get();
+  batch.gamma = gamma > 0 ? &gamma : nullptr;
+  if (!horizons.empty()) {
+    batch.horizons = horizons.data();
+    batch.horizon_count = static_cast<std::int64_t>(horizons.size());
+  }
+  Options options;
+  options.kind = kind;
+  options.last_step = last_step;
+  options.threads = threads;
+  const std::size_t size = horizons.empty() ? eta.size() : horizons.size();
+  Result result = {Array(size), Array(size), Array(size)};
+  terms(batch, options, {result.distance.data(), result.noise.data(), result.rho.data()});
+  return result;
+}
+
+struct Oracle {
+  long double distance, noise;
+};
+
+Oracle oracle(const Array& eta, const Array& norm, std::int64_t t, long double rho, bool tight) {
+  long double R = rho, sum = 0;
+  const long double last = norm.empty() ? 1 : norm[t - 1];
+  for (std::int64_t k = t - 2; k >= 0; --k) {
+    const long double e = eta[k], g = norm.empty() ? 1 : norm[k];
+    if (e == 0) continue;
+    sum += e * g * (e * g / R);
+    R += tight ? 2 * e + e * (e / R) : e;
+  }
+  return {0.5L / R, 0.5L * (rho * last * last + sum)};
+}
+
+bool close(double value, long double expected, double rtol) {
+  if (std::isinf(static_cast<double>(expected))) return value == expected;
+  return std::abs(value - expected) <= rtol * std::abs(expected);
+}
+
+Array random_steps(std::size_t n, std::mt19937_64& rng, double decades, bool zeros) {
+  std::uniform_real_distribution<double> exponent(-decades, 0), unit(0, 1);
+  Array x(n);
+  for (double& v : x) v = zeros && unit(rng) < 0.3 ? 0.0 : std::pow(10.0, exponent(rng));
+  return x;
+}
+
+const std::vector<std::size_t> kSizes = {1,  2,  3,   4,   5,   7,   8,   9,   15,  16,   17,  31, 32,
+                                         33, 63, 64,  65,  127, 128, 129, 255, 256, 257,  511, 513, 700};
+
+void test_every_horizon_of_last() {
+  std::mt19937_64 rng(1);
+  for (const std::size_t n : kSizes) {
+    for (const double decades : {1.0, 8.0, 60.0, 290.0}) {  // the last two leave the rational groups
+      for (const bool varying : {false, true}) {
+        const Array eta = random_steps(n, rng, decades, n % 2);
+        const Array norm = varying ? random_steps(n, rng, 4, false) : Array();
+        const Result curve = run(eta, norm, Kind::last, LastStep::given);
+        for (std::size_t t = 1; t <= n; ++t) {
+          const std::string where = "n=" + std::to_string(n) + " t=" + std::to_string(t) +
+                                    " decades=" + std::to_string(decades);
+          if (eta[t - 1] > 0) {
+            const Oracle expected = oracle(eta, norm, t, eta[t - 1], false);
+            CHECK(close(curve.distance[t - 1], expected.distance, 5e-15), where);
+            CHECK(close(curve.noise[t - 1], expected.noise, 2e-14), where);
+          } else {
+            const bool moved = std::any_of(eta.begin(), eta.begin() + t, [](double x) { return x > 0; });
+            CHECK(curve.noise[t - 1] == (moved ? kInf : 0), where);
+            CHECK(std::isinf(curve.distance[t - 1]) != moved, where);
+          }
+        }
+      }
+    }
+  }
+}
+
+void test_one_horizon_of_last() {
+  std::mt19937_64 rng(2);
+  for (const std::size_t n : kSizes) {
+    for (const double decades : {1.0, 8.0, 290.0}) {
+      Array eta = random_steps(n, rng, decades, true);
+      eta[n - 1] = std::pow(10.0, -decades);
+      const Array norm = n % 2 ? random_steps(n, rng, 4, false) : Array();
+      const auto t = static_cast<std::int64_t>(n);
+      const Result one = run(eta, norm, Kind::last, LastStep::given, {t});
+      const Oracle expected = oracle(eta, norm, t, eta[n - 1], false);
+      CHECK(close(one.distance[0], expected.distance, 5e-15), std::to_string(n));
+      CHECK(close(one.noise[0], expected.noise, 1e-14), std::to_string(n));
+    }
+  }
+}
+
+/// A step that is no binary fraction, added a million times, drifts by 1e-11 in a plain running sum.
+void test_equal_steps_do_not_drift() {
+  const std::int64_t n = 1000000;
+  const Array eta(n, 0.1);
+  long double harmonic = 0;
+  for (std::int64_t k = n - 1; k > 0; --k) harmonic += 1.0L / k;
+  const Result last = run(eta, {}, Kind::last, LastStep::given, {n});
+  CHECK(close(last.distance[0], 0.5L / (n * static_cast<long double>(0.1)), 2e-15), "");
+  CHECK(close(last.noise[0], 0.5L * 0.1L * (1 + harmonic), 5e-15), "");
+  const Array rho = {0.05, 0.1, 3.0};
+  Array distance(3), noise(3);
+  walk(Kind::tight, eta.data(), nullptr, n, rho.data(), 3, distance.data(), noise.data());
+  Array tight_distance(3);
+  for (int i = 0; i < 3; ++i) {
+    // R in exact arithmetic for this schedule has no closed form; a compensated long double walk does.
+    long double R = rho[i], low = 0;
+    for (std::int64_t k = n - 2; k >= 0; --k) {
+      const long double e = eta[k], add = 2 * e + e * (e / R) + low, sum = R + add;
+      low = add - (sum - R);
+      R = sum;
+    }
+    CHECK(close(distance[i], 0.5L / R, 1e-14), std::to_string(i));
+  }
+}
+
+void test_free_last_step() {
+  std::mt19937_64 rng(3);
+  for (const std::size_t n : {1, 2, 3, 8, 33, 100, 600}) {
+    for (const double decades : {1.0, 6.0, 280.0}) {
+      for (const double gamma : {0.0, 1e-3, 1.0, 1e3}) {
+        for (const Kind kind : {Kind::last, Kind::tight}) {
+          Array eta = random_steps(n, rng, decades, n > 8);
+          if (n > 1) eta[n / 2 - (n == 2)] = 1;
+          const Array norm = n % 2 ? random_steps(n, rng, 2, false) : Array();
+          const auto t = static_cast<std::int64_t>(n);
+          const Result best = run(eta, norm, kind, LastStep::free, {t}, gamma);
+          // A subnormal rho has too few digits to be walked from again.
+          if (best.rho[0] < std::numeric_limits<double>::min()) continue;
+          const Oracle at = oracle(eta, norm, t, best.rho[0], kind == Kind::tight);
+          const std::string where = "n=" + std::to_string(n) + " decades=" + std::to_string(decades) +
+                                    " gamma=" + std::to_string(gamma) +
+                                    (kind == Kind::tight ? " tight" : " last");
+          CHECK(close(best.distance[0], at.distance, 1e-12), where);
+          CHECK(close(best.noise[0], at.noise, 1e-12), where);
+          const auto value = [&](long double a, long double b) {
+            return gamma > 0 ? a / gamma + gamma * b : std::sqrt(a) * std::sqrt(b);
+          };
+          const long double found = value(best.distance[0], best.noise[0]);
+          for (double x = -20; x < 20; x += 0.1) {
+            const long double rho = best.rho[0] * std::exp(x);
+            if (!(rho > 1e-305) || !(rho < 1e305)) continue;
+            const Oracle other = oracle(eta, norm, t, rho, kind == Kind::tight);
+            CHECK(found <= value(other.distance, other.noise) * (1 + 1e-12), where);
+          }
+        }
+      }
+    }
+  }
+}
+
+void test_average() {
+  const Array eta = {0, 1, 0.5, 0};
+  const Result given = run(eta, {}, Kind::average, LastStep::given);
+  CHECK(std::isinf(given.distance[0]) && given.noise[0] == 0, "");
+  CHECK(given.distance[3] == 0.5 / 1.5 && given.noise[3] == 0.5 * 1.25 / 1.5, "");
+  const Result repeat = run(eta, {}, Kind::average, LastStep::repeat);
+  CHECK(repeat.distance[3] == 0.5 / 2 && repeat.noise[3] == 0.5 * 1.5 / 2, "");
+  for (const double gamma : {0.0, 0.3}) {
+    const Result best = run(eta, {}, Kind::average, LastStep::free, {4}, gamma);
+    const auto value = [&](double a, double b) { return gamma > 0 ? a / gamma + gamma * b : a * b; };
+    for (double rho = 0.01; rho < 100; rho *= 1.01) {
+      const double S = 1.5 + rho, Q = 1.25 + rho * rho;
+      CHECK(value(best.distance[0], best.noise[0]) <= value(0.5 / S, 0.5 * Q / S) * (1 + 1e-14), "");
+    }
+  }
+}
+
+void test_threads_do_not_change_results() {
+  std::mt19937_64 rng(4);
+  const Array eta = random_steps(3000, rng, 3, false);
+  for (const Kind kind : {Kind::last, Kind::tight}) {
+    const std::vector<std::int64_t> some = {1, 7, 2999, 3000, 1500};
+    const auto& horizons = kind == Kind::tight ? some : std::vector<std::int64_t>{};
+    const Result one = run(eta, {}, kind, LastStep::given, horizons, 0, 1);
+    for (const int threads : {2, 3, 8}) {
+      const Result many = run(eta, {}, kind, LastStep::given, horizons, 0, threads);
+      CHECK(one.noise == many.noise && one.distance == many.distance && one.rho == many.rho, "");
+    }
+  }
+}
+
+void test_batches() {
+  std::mt19937_64 rng(5);
+  const std::int64_t steps = 50, items = 40;
+  const Array eta = random_steps(2 * steps, rng, 2, false), norm = random_steps(3 * steps, rng, 1, false);
+  const Array gamma = {0.1, 1.0};
+  std::vector<std::int64_t> eta_row, norm_row, gamma_row;
+  for (std::int64_t i = 0; i < items; ++i) {
+    eta_row.push_back(i % 2);
+    norm_row.push_back(i % 3);
+    gamma_row.push_back(i / 20);
+  }
+  const std::vector<std::int64_t> horizons = {steps, 3};
+  Batch batch;
+  batch.items = items;
+  batch.steps = steps;
+  batch.eta = eta.data();
+  batch.norm = norm.data();
+  batch.gamma = gamma.data();
+  batch.eta_row = eta_row.data();
+  batch.norm_row = norm_row.data();
+  batch.gamma_row = gamma_row.data();
+  batch.horizons = horizons.data();
+  batch.horizon_count = 2;
+  Options options;
+  options.kind = Kind::tight;
+  options.threads = 4;
+  Array distance(2 * items), noise(2 * items), rho(2 * items);
+  terms(batch, options, {distance.data(), noise.data(), rho.data()});
+  for (std::int64_t i = 0; i < items; ++i) {
+    const auto row = [&](const Array& x, std::int64_t r) {
+      return Array(x.begin() + r * steps, x.begin() + (r + 1) * steps);
+    };
+    const Result one = run(row(eta, i % 2), row(norm, i % 3), Kind::tight, LastStep::given, horizons,
+                           gamma[i / 20]);
+    CHECK(one.noise[0] == noise[2 * i] && one.distance[1] == distance[2 * i + 1], std::to_string(i));
+  }
+}
+
+template <class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void test_refusals() {
+  for (const Kind kind : {Kind::last, Kind::tight, Kind::average}) {
+    for (const double bad : {-1e-3, -kInf, kInf, std::nan(""), 2e300}) {
+      for (const std::size_t n : {1, 5, 40, 300}) {
+        for (const std::size_t place : {std::size_t{0}, n / 2, n - 1}) {
+          for (const bool all : {false, true}) {
+            Array eta(n, 1.0), norm(n, 1.0);
+            const std::vector<std::int64_t> horizons =
+                all ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{1};
+            (n % 2 ? eta : norm)[place] = bad;
+            const std::string message =
+                message_of([&] { run(eta, norm, kind, LastStep::given, horizons); });
+            const std::string entry = "at entry " + std::to_string(place);
+            CHECK(message.find(entry) != std::string::npos, entry + ": '" + message + "'");
+          }
+        }
+      }
+    }
+  }
+  const auto horizon = [] { run({1, 2}, {}, Kind::last, LastStep::given, {3}); };
+  CHECK(message_of(horizon).find("horizons must lie in 1..2; found 3") == 0, "");
+  const Array one = {1}, zero = {0};
+  Array out(1);
+  CHECK(!message_of([&] {
+           walk(Kind::tight, one.data(), nullptr, 1, zero.data(), 1, out.data(), out.data());
+         }).empty(), "");
+}
+
+void test_parallel_for() {
+  for (const int threads : {1, 2, 5}) {
+    std::vector<std::atomic<int>> seen(1000);
+    parallel_for(1000, threads, [&](std::int64_t i) { ++seen[i]; }, nullptr);
+    CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& x) { return x == 1; }), "");
+    const auto failing = [&] {
+      parallel_for(1000, threads, [](std::int64_t i) { if (i == 500) throw std::runtime_error("stop"); },
+                   nullptr);
+    };
+    CHECK(message_of(failing) == "stop", std::to_string(threads));
+  }
+  // An interrupt reaches a long computation long before it would end.
+  std::int64_t n = 400000;
+  const Array eta(n, 1.0);
+  Array out(n);
+  Batch batch;
+  batch.items = 1;
+  batch.steps = n;
+  batch.eta = eta.data();
+  Options options;
+  options.threads = 2;
+  int calls = 0;
+  options.interrupt = [&] {
+    if (++calls == 2) throw std::runtime_error("interrupted");
+  };
+  Array distance(n), noise(n), rho(n);
+  CHECK(message_of([&] { terms(batch, options, {distance.data(), noise.data(), rho.data()}); }) ==
+            "interrupted", "");
+}
+
+}  // namespace
+
+int main() {
+  if (const char* forced = std::getenv("CVXBOUND_FORCE_ISA")) {
+    const auto isas = available_isas();
+    if (std::find(isas.begin(), isas.end(), forced) == isas.end()) {
+      std::printf("skipped: this processor or build has no %s\n", forced);
+      return 77;
+    }
+    CHECK(active_isa() == forced, forced);
+  }
+  test_every_horizon_of_last();
+  test_one_horizon_of_last();
+  test_equal_steps_do_not_drift();
+  test_free_last_step();
+  test_average();
+  test_threads_do_not_change_results();
+  test_batches();
+  test_refusals();
+  test_parallel_for();
+  std::printf("%s: %d failures\n", active_isa().c_str(), failures);
+  return failures ? 1 : 0;
+}

@@ -1,0 +1,908 @@
+"""Learning-rate schedules: the built-in families, arrays and training logs.
+
+A schedule is its shape: ``eta[t]``, t = 0..T-1, is the learning rate of step t+1 over the peak. Every
+family is the same three parts, laid out by one function: a warm-up to the peak, a body, and a cooldown
+to ``final``. In 1-based steps t, with W steps of warm-up and C of cooldown:
+
+- warm-up: t / (W + 1), or s + (1 - s) (t - 1) / W from ``warmup_start`` = s; step W + 1 is at the peak;
+- cooldown: from step T0 = T + 1 - C on, final + (v0 - final) f(x) with x = (t - T0) / C and v0 the value
+  of the body at T0. ``final`` is reached at step T + 1, so the last step taken is above it: the bound
+  divides by that step. With ``endpoint=True``, x = (t - T0) / (C - 1) and ``final`` is the last step.
+
+A decay over the whole run is a cooldown of C = T - W steps from a constant body.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, ParamSpec
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import logs
+from ._arrays import LARGEST_STEP, Float, check_range, positive_scalar, real_array
+from ._messages import did_you_mean
+
+__all__ = [
+    "FAMILIES",
+    "SHAPES",
+    "Schedule",
+    "by_name",
+    "constant",
+    "cosine",
+    "cyclic_wsd",
+    "exponential",
+    "from_array",
+    "from_log",
+    "inverse_sqrt",
+    "linear",
+    "piecewise",
+    "power",
+    "wsd",
+]
+
+P = ParamSpec("P")
+
+Shape = str | Callable[[Float], ArrayLike]
+
+SHAPES = ("linear", "1-sqrt", "cosine", "power", "exponential")
+
+_SHAPE_ALIASES = {"sqrt": "1-sqrt", "minus_sqrt": "1-sqrt", "cos": "cosine", "exp": "exponential"}
+
+_FAMILY_ALIASES = {
+    "cos": "cosine",
+    "exp": "exponential",
+    "inv_sqrt": "inverse_sqrt",
+    "rsqrt": "inverse_sqrt",
+}
+
+_MOST_STEPS = 2**40
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """A learning-rate schedule: read-only steps, with where they come from.
+
+    Two schedules are equal when their steps are, whatever their names. NumPy functions take a schedule
+    as the array of its steps.
+
+    Parameters
+    ----------
+    eta : array_like of real numbers, shape (T,)
+        The learning rate of each step, as a ratio to the peak; copied to float64.
+    name : str, default "array"
+        The family, or a name of your own.
+    params : mapping, optional
+        What the steps were made from; kept read-only.
+    note : str, optional
+        What the ``repr`` adds to the name and the number of steps.
+
+    Raises
+    ------
+    TypeError
+        `eta` does not hold real numbers.
+    ValueError
+        `eta` is not one-dimensional, is empty, or holds a negative or non-finite step (its index).
+
+    Examples
+    --------
+    >>> Schedule([1.0, 1.0, 0.5], name="mine")
+    <Schedule mine: 3 steps>
+    >>> wsd(1000, cooldown=0.3, shape="1-sqrt")
+    <Schedule wsd: 1000 steps, cooldown=0.3, shape='1-sqrt'>
+    """
+
+    eta: Float
+    name: str = "array"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        eta = check_steps(self.eta, self.name) + 0.0  # a copy, and no -0.0: equal steps hash alike
+        eta.flags.writeable = False
+        object.__setattr__(self, "eta", eta)
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.eta, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return self.eta.size
+
+    def __repr__(self) -> str:
+        steps = f"{self.eta.size} step{'s' if self.eta.size > 1 else ''}"
+        return f"<Schedule {self.name}: {', '.join(filter(None, (steps, self.note)))}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return np.array_equal(self.eta, other.eta)
+
+    def __hash__(self) -> int:
+        return hash(self.eta.tobytes())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled, and worker processes are sent schedules.
+        return Schedule, (self.eta, self.name, dict(self.params), self.note)
+
+
+def check_steps(x: ArrayLike, what: str) -> Float:
+    """`x` as a float64 array of steps, shape (T,), T >= 1; errors call it `what` and name the index."""
+    steps = real_array(x, what)
+    if steps.ndim != 1:
+        raise ValueError(f"{what} must be one-dimensional, one value a step; got shape {steps.shape}")
+    if not steps.size:
+        raise ValueError(f"{what} must have at least one step, got none")
+    check_range(steps, what, LARGEST_STEP)
+    return steps
+
+
+def _known_shape(shape: Shape) -> Shape:
+    """A function as it is, a name without its aliases."""
+    if callable(shape):
+        return shape
+    if not isinstance(shape, str):
+        raise TypeError(f"shape must be a name or a function of x, got {shape!r}")
+    name = _SHAPE_ALIASES.get(shape.lower(), shape.lower())
+    if name not in SHAPES:
+        raise did_you_mean(shape, SHAPES, "cooldown shape")
+    return name
+
+
+def _fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: float) -> Float:
+    """The decay f(x), from f(0) = 1 to f(1) = 0, given both x and y = 1 - x.
+
+    The last steps of a decay are its smallest and the bound divides by them, so each formula is a
+    product of factors that do not cancel and keeps full relative accuracy up to x = 1.
+    """
+    if callable(shape):
+        left = np.asarray(shape(x), np.float64)
+        if left.shape != x.shape:
+            raise ValueError(f"shape(x) must have the shape of x, {x.shape}; it has {left.shape}")
+        return left
+    if shape == "1-sqrt":
+        return y / (1 + np.sqrt(x))
+    if shape == "cosine":  # (1 + cos(pi x)) / 2
+        return np.sin(np.pi / 2 * y) ** 2
+    if shape == "power":  # 1 - x^p, the logarithm of x from the smaller of x and y
+        with np.errstate(divide="ignore"):  # log(0) = -inf is right at x = 0
+            log_x = np.where(x < y, np.log(x), np.log1p(-y))
+        return -np.expm1(exponent * log_x)
+    if shape == "exponential" and rate != 1:  # (r^x - r) / (1 - r) = r^x (1 - r^y) / (1 - r)
+        return rate**x * (np.expm1(math.log(rate) * y) / np.expm1(math.log(rate)))
+    return y
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all families share; `lay_out` makes the steps."""
+
+    steps: int
+    final: float
+    warmup: int
+    warmup_start: float | None
+    endpoint: bool
+
+    @property
+    def rest(self) -> int:
+        """Steps after the warm-up."""
+        return self.steps - self.warmup
+
+    @property
+    def t(self) -> NDArray[np.int64]:
+        """The steps after the warm-up, 1-based."""
+        return np.arange(self.warmup + 1, self.steps + 1)
+
+    def lay_out(
+        self,
+        body: Float | float,
+        cooldown: float,
+        shape: Shape = "linear",
+        exponent: float = 2.0,
+        rate: float | None = None,
+        cycle: float = 1.0,
+    ) -> Float:
+        """Warm-up, body (its values at the steps `t`) and cooldown."""
+        length = _count(cooldown, self.steps, "cooldown")
+        if length > self.rest:
+            raise ValueError(
+                f"warmup ({self.warmup} steps) and cooldown ({length} steps) together exceed the "
+                f"{self.steps} steps there are"
+            )
+        exponent = positive_scalar(exponent, "exponent")
+        rate = positive_scalar(rate if rate is not None else self.final or 0.5, "rate")
+        shape = _known_shape(shape)
+        cycle = positive_scalar(cycle, "cycle")
+        eta = np.empty(self.steps)
+        eta[: self.warmup] = self._ramp()
+        eta[self.warmup :] = body
+        if length:
+            left = _fraction_left(*self._progress(length, cycle), shape, exponent, rate)
+            tail = eta[self.steps - length :]
+            tail[:] = tail[0] * left + self.final * (1 - left)  # a sum of terms of one sign
+        return eta
+
+    def _ramp(self) -> Float:
+        t = np.arange(1, self.warmup + 1)
+        if self.warmup_start is None:
+            return t / (self.warmup + 1)
+        return ((t - 1) + self.warmup_start * (self.warmup + 1 - t)) / max(self.warmup, 1)
+
+    def _progress(self, length: int, cycle: float) -> tuple[Float, Float]:
+        """How far each step of a cooldown is (x) and how far it has to go (y), in parts of it."""
+        intervals = length - self.endpoint
+        if not intervals:  # one step, which is the endpoint
+            return np.ones(1), np.zeros(1)
+        done = np.arange(length)
+        whole = intervals * cycle
+        return np.minimum(done / whole, 1), np.maximum((whole - done) / whole, 0)
+
+
+def _run(
+    steps: int, final: float, warmup: float, warmup_start: float | None, endpoint: bool
+) -> _Run:
+    """Check the arguments that all families share."""
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"steps must be an integer, got {steps!r}")
+    if not 1 <= steps <= _MOST_STEPS:
+        raise ValueError(f"steps must be from 1 to 2**40, got {steps}")
+    if not isinstance(endpoint, (bool, np.bool_)):
+        raise TypeError(f"endpoint must be True or False, got {endpoint!r}")
+    return _Run(
+        steps=int(steps),
+        final=_ratio(final, "final"),
+        warmup=_count(warmup, int(steps), "warmup"),
+        warmup_start=None if warmup_start is None else _ratio(warmup_start, "warmup_start"),
+        endpoint=bool(endpoint),
+    )
+
+
+def _ratio(value: float, what: str) -> float:
+    ratio = real_array(value, what)
+    if ratio.ndim or not 0 <= ratio <= 1:
+        raise ValueError(f"{what} must be a ratio to the peak, from 0 to 1; got {value!r}")
+    return float(ratio)
+
+
+def _count(value: float, steps: int, what: str) -> int:
+    """Steps from a number of steps (an int) or a fraction of them (a float)."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        if not 0 <= value <= steps:
+            raise ValueError(f"{what} must be from 0 to {steps} steps, got {value}")
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        if not 0 <= value <= 1:
+            raise ValueError(
+                f"{what} must be from 0 to 1 where it is a float, a fraction of the steps; got "
+                f"{value} (a number of steps is an int)"
+            )
+        # To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
+        return max(math.ceil(value * steps - 0.5), 0)
+    raise TypeError(f"{what} must be an int (steps) or a float (fraction of the steps), got {value!r}")
+
+
+def _counts(values: Sequence[float], steps: int, what: str) -> list[int]:
+    """Increasing numbers of steps."""
+    if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
+        raise TypeError(f"{what} must be a sequence of steps, got {values!r}")
+    counts = [_count(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
+    for i in range(1, len(counts)):
+        if counts[i] <= counts[i - 1]:
+            raise ValueError(
+                f"{what} must increase; {what}[{i}] is step {counts[i]}, after {counts[i - 1]}"
+            )
+    return counts
+
+
+_SHARED_DOCS = {
+    "{cooldown}": """
+cooldown : int or float
+    Length of the cooldown: an int is steps, a float in [0, 1] a fraction of `steps`.
+shape : str or callable, default "linear"
+    How the cooldown falls: ``"linear"``, ``"1-sqrt"`` (also ``"sqrt"``, ``"minus_sqrt"``),
+    ``"cosine"`` (``"cos"``), ``"power"``, ``"exponential"`` (``"exp"``), or a function f of an array
+    x in [0, 1] with f(0) = 1 and f(1) = 0.
+exponent : float, default 2.0
+    p of the shape ``"power"``, 1 - x^p.
+rate : float, optional
+    r of the shape ``"exponential"``, (r^x - r) / (1 - r). By default `final`, which makes the
+    cooldown final^x, or 0.5 where `final` is 0: 2 * 0.5^x - 1.
+""",
+    "{shared}": """
+final : float, default 0.0
+    Where the decay ends, as a ratio to the peak, in [0, 1]; no effect where nothing decays.
+warmup : int or float, default 0
+    Length of the linear warm-up: an int is steps, a float in [0, 1] a fraction of `steps`.
+warmup_start : float, optional
+    Ratio to the peak at the first step. By default the warm-up of W steps is t / (W + 1).
+endpoint : bool, default False
+    Whether `final` is reached at the last step, rather than at the step after it.
+
+Returns
+-------
+Schedule
+    ``eta`` has shape (steps,) and peak 1.
+
+Raises
+------
+TypeError, ValueError
+    An argument of the wrong type or out of its range: its name, what came and what was expected.
+
+Notes
+-----
+Time and memory are linear in `steps`.
+""",
+}
+
+_FAMILIES: dict[str, Callable[..., Schedule]] = {}
+
+FAMILIES: Mapping[str, Callable[..., Schedule]] = MappingProxyType(_FAMILIES)
+"""The built-in families by name."""
+
+
+def _family(lay_out: Callable[P, Float]) -> Callable[P, Schedule]:
+    """Make a family of a function that returns the steps: its name and arguments are recorded."""
+    signature = inspect.signature(lay_out)
+
+    @functools.wraps(lay_out)
+    def family(*args: P.args, **kwargs: P.kwargs) -> Schedule:
+        eta = lay_out(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        params = {key: _frozen(value) for key, value in bound.arguments.items()}
+        told = [
+            f"{key}={value!r}"
+            for key, value in params.items()
+            if key != "steps" and value != signature.parameters[key].default
+        ]
+        return Schedule(eta, lay_out.__name__, params, ", ".join(told))
+
+    doc = inspect.cleandoc(lay_out.__doc__ or "")
+    for mark, text in _SHARED_DOCS.items():
+        doc = doc.replace(mark, text.strip())
+    family.__doc__ = doc
+    family.__signature__ = signature.replace(return_annotation="Schedule")  # type: ignore[attr-defined]
+    _FAMILIES[lay_out.__name__] = family
+    return family
+
+
+def _frozen(value: Any) -> Any:
+    """Arguments as plain values that later changes do not reach."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
+
+
+@_family
+def constant(
+    steps: int,
+    *,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """The peak throughout, after the warm-up.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    {shared}
+
+    Examples
+    --------
+    >>> constant(4, warmup=2).eta.round(3).tolist()
+    [0.333, 0.667, 1.0, 1.0]
+    """
+    return _run(steps, final, warmup, warmup_start, endpoint).lay_out(1.0, cooldown=0)
+
+
+@_family
+def linear(
+    steps: int,
+    *,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Linear decay over the whole run.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    {shared}
+
+    Examples
+    --------
+    >>> linear(4).eta.tolist()
+    [1.0, 0.75, 0.5, 0.25]
+    >>> linear(5, endpoint=True).eta.tolist()
+    [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(1.0, cooldown=run.rest)
+
+
+@_family
+def cosine(
+    steps: int,
+    cycle: float = 1.0,
+    *,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Half a cosine over the whole run.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    cycle : float, default 1.0
+        Length of the half cosine over that of the decay. A shorter one is followed by `final`; a
+        longer one is cut off before it gets there.
+    {shared}
+
+    Examples
+    --------
+    >>> cosine(4).eta.round(3).tolist()
+    [1.0, 0.854, 0.5, 0.146]
+    >>> cosine(4, cycle=0.5, final=0.1).eta.round(3).tolist()
+    [1.0, 0.55, 0.1, 0.1]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(1.0, cooldown=run.rest, shape="cosine", cycle=cycle)
+
+
+@_family
+def wsd(
+    steps: int,
+    cooldown: float = 0.2,
+    shape: Shape = "linear",
+    *,
+    exponent: float = 2.0,
+    rate: float | None = None,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Warm-up, stable, decay: the peak, then a cooldown.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    {cooldown}
+    {shared}
+
+    Examples
+    --------
+    >>> wsd(8, cooldown=0.5).eta.tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+    >>> wsd(8, cooldown=4, shape="1-sqrt").eta[-4:].round(3).tolist()
+    [1.0, 0.5, 0.293, 0.134]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(1.0, cooldown, shape, exponent, rate)
+
+
+@_family
+def inverse_sqrt(
+    steps: int,
+    cooldown: float = 0.0,
+    *,
+    shape: Shape = "linear",
+    exponent: float = 2.0,
+    rate: float | None = None,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """One over the square root of the step, from the peak at step W + 1: sqrt((W + 1) / t).
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    {cooldown}
+    {shared}
+
+    Examples
+    --------
+    >>> inverse_sqrt(4).eta.round(3).tolist()
+    [1.0, 0.707, 0.577, 0.5]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(np.sqrt((run.warmup + 1) / run.t), cooldown, shape, exponent, rate)
+
+
+@_family
+def power(
+    steps: int,
+    exponent: float,
+    *,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Decay as 1 - x^p over the whole run.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    exponent : float
+        p, positive: 1 is the linear decay, more holds the peak for longer.
+    {shared}
+
+    Examples
+    --------
+    >>> power(4, exponent=2).eta.tolist()
+    [1.0, 0.9375, 0.75, 0.4375]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(1.0, cooldown=run.rest, shape="power", exponent=exponent)
+
+
+@_family
+def exponential(
+    steps: int,
+    *,
+    rate: float | None = None,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Exponential decay over the whole run: (r^x - r) / (1 - r), or final^x.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    rate : float, optional
+        r. By default `final`, which makes the decay final^x, or 0.5 where `final` is 0.
+    {shared}
+
+    Examples
+    --------
+    >>> exponential(2, final=0.01).eta.round(3).tolist()
+    [1.0, 0.1]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    return run.lay_out(1.0, cooldown=run.rest, shape="exponential", rate=rate)
+
+
+@_family
+def piecewise(
+    steps: int,
+    milestones: Sequence[float],
+    factors: Sequence[float],
+    cooldown: float = 0.0,
+    *,
+    shape: Shape = "linear",
+    exponent: float = 2.0,
+    rate: float | None = None,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Constant pieces, optionally with a cooldown from the last of them.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T.
+    milestones : sequence of int or float, shape (n,)
+        Where a piece ends, increasing: an int is a step, a float in [0, 1] a fraction of `steps`.
+    factors : sequence of float, shape (n,)
+        The value from the step after each milestone on, as a ratio to the first piece (not to the
+        piece before).
+    {cooldown}
+    {shared}
+
+    Examples
+    --------
+    >>> piecewise(6, milestones=[2, 4], factors=[0.5, 0.1]).eta.tolist()
+    [1.0, 1.0, 0.5, 0.5, 0.1, 0.1]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    ends = _counts(milestones, run.steps, "milestones")
+    levels = real_array(factors, "factors")
+    if levels.shape != (len(ends),):
+        raise ValueError(
+            f"factors must be one value for each milestone, shape ({len(ends)},); got shape "
+            f"{levels.shape}"
+        )
+    check_range(levels, "factors", LARGEST_STEP)
+    levels = np.append(1.0, levels)
+    return run.lay_out(levels[np.searchsorted(ends, run.t)], cooldown, shape, exponent, rate)
+
+
+@_family
+def cyclic_wsd(
+    steps: int,
+    cycles: int | Sequence[float] = 3,
+    cooldown: float = 0.2,
+    shape: Shape = "linear",
+    *,
+    exponent: float = 2.0,
+    rate: float | None = None,
+    final: float = 0.0,
+    warmup: float = 0,
+    warmup_start: float | None = None,
+    endpoint: bool = False,
+) -> Float:
+    """Repeated `wsd` cycles, each from the peak; only the first warms up.
+
+    The cooldown is that of every cycle: a fraction is one of the length of the cycle.
+
+    Parameters
+    ----------
+    steps : int
+        Number of steps T, of all cycles together.
+    cycles : int or sequence of int or float, default 3
+        How many cycles of equal length, or the last step of each (a float is a fraction of `steps`),
+        increasing to `steps`.
+    {cooldown}
+    {shared}
+
+    Examples
+    --------
+    >>> cyclic_wsd(8, cycles=2, cooldown=0.5).eta.tolist()
+    [1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 0.5]
+    """
+    run = _run(steps, final, warmup, warmup_start, endpoint)
+    ends = _cycle_ends(cycles, run.steps)
+    parts = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        cycle = replace(run, steps=end - start, warmup=0 if start else run.warmup)
+        parts.append(cycle.lay_out(1.0, cooldown, shape, exponent, rate))
+    return np.concatenate(parts)
+
+
+def _cycle_ends(cycles: int | Sequence[float], steps: int) -> list[int]:
+    if isinstance(cycles, (int, np.integer)) and not isinstance(cycles, bool):
+        if not 1 <= cycles <= steps:
+            raise ValueError(f"cycles must be from 1 to the number of steps, {steps}; got {cycles}")
+        return [(i + 1) * steps // int(cycles) for i in range(int(cycles))]
+    ends = _counts(cycles, steps, "cycles")
+    if not ends or ends[0] == 0 or ends[-1] != steps:
+        raise ValueError(f"cycles must end at steps from 1 on, the last at {steps}; got {ends}")
+    return ends
+
+
+def by_name(name: str, steps: int, **params: Any) -> Schedule:
+    """A schedule of a family given by name, as from a command line.
+
+    Parameters
+    ----------
+    name : str
+        One of `FAMILIES`; ``cos``, ``exp``, ``inv_sqrt`` and ``rsqrt`` are understood, and hyphens.
+    steps : int
+        Number of steps.
+    **params
+        What the family takes.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    ValueError
+        Unknown family, with the nearest known one; else as the family itself.
+    TypeError
+        Unknown or missing argument.
+
+    Examples
+    --------
+    >>> by_name("cos", 100, final=0.1)
+    <Schedule cosine: 100 steps, final=0.1>
+    """
+    key = str(name).lower().replace("-", "_")
+    family = FAMILIES.get(_FAMILY_ALIASES.get(key, key))
+    if family is None:
+        raise did_you_mean(name, FAMILIES, "schedule")
+    known = [key for key in inspect.signature(family).parameters if key != "steps"]
+    for key in params:
+        if key not in known:
+            raise TypeError(str(did_you_mean(key, known, f"argument of {family.__name__}")))
+    return family(steps, **params)
+
+
+def from_array(x: ArrayLike, *, name: str = "array") -> Schedule:
+    """A schedule from its steps.
+
+    Parameters
+    ----------
+    x : array_like of real numbers, shape (T,)
+        The learning rate of each step, finite and not negative. The peak need not be 1: the base
+        learning rate of a bound multiplies what is given here.
+    name : str, default "array"
+        How the schedule is called.
+
+    Returns
+    -------
+    Schedule
+        A copy in float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Schedule`.
+
+    Examples
+    --------
+    >>> from_array([1.0, 0.5], name="mine").eta.tolist()
+    [1.0, 0.5]
+    """
+    return Schedule(check_steps(x, name), name)
+
+
+def from_log(
+    source: object,
+    *more: object,
+    step: str | None = None,
+    lr: str | None = None,
+    warmup: float | None = None,
+    warmup_start: float | None = None,
+    first_lr: float | None = None,
+    first_step: int | None = None,
+    peak: float | None = None,
+    last_step: Literal["repeat", "given"] = "repeat",
+    name: str | None = None,
+) -> Schedule:
+    """The schedule of a training run, from the learning rates in its log.
+
+    Parameters
+    ----------
+    source, *more : path or table
+        The log of the run, then those of its continuations, each of which replaces what came before
+        it from its own first learning rate on: see `cvxbound.logs.read` for the formats. A run that
+        was resumed within one file is spliced in the same way.
+    step, lr : str, optional
+        Columns of the step and of the learning rate, where they are not found by their names.
+    warmup : int or float, optional
+        For a log that starts late: the steps before its first learning rate are a linear warm-up of
+        this length (an int is steps, a float a fraction of the run) to that rate, as far as it goes,
+        and hold it after. 0 holds it from the start.
+    warmup_start : float, optional
+        Ratio to the peak at the first step, with `warmup`; by default the warm-up is on the line
+        through zero.
+    first_lr : float, optional
+        Instead of `warmup`: the learning rate of the first step, not over the peak. The steps to the
+        first one logged are on the line between them.
+    first_step : int, optional
+        What the log calls the first step; by default 0 if a row of step 0 has a learning rate, else
+        1. A row labelled s gives ``eta[s - first_step]``.
+    peak : float, optional
+        What the learning rates are divided by; by default the largest one logged.
+    last_step : {"repeat", "given"}, default "repeat"
+        Whether the last step is replaced by the one before it. A log may end with a rate of zero,
+        where a bound is infinite, and the last iterate does not depend on the last step.
+    name : str, optional
+        By default that of the last file.
+
+    Returns
+    -------
+    Schedule
+        Of as many steps as the last row with a learning rate counts. Between rows the learning rate
+        is interpolated linearly. ``params`` has ``peak``, ``sources``, ``rows``, ``every`` (the
+        median distance of two rows), ``longest_gap``, ``interpolated`` (how many steps are not
+        logged but lie between rows), ``assumed`` (how many come from `warmup` or `first_lr`),
+        ``first_step`` and ``last_step``.
+
+    Raises
+    ------
+    OSError
+        A file cannot be opened.
+    TypeError
+        `source` is neither a path nor a table.
+    ValueError
+        The log cannot be understood (the file and, where there is one, the line), starts late and
+        neither `warmup` nor `first_lr` is given, or has no positive learning rate.
+
+    Notes
+    -----
+    Time and memory are linear in the size of the log and in the number of steps.
+
+    Examples
+    --------
+    >>> log = {"step": [1, 3, 5], "lr": [3e-4, 3e-4, 0.0]}
+    >>> from_log(log, last_step="given").eta.tolist()
+    [1.0, 1.0, 1.0, 0.5, 0.0]
+    >>> from_log(log, name="run 7")
+    <Schedule run 7: 5 steps, LR interpolated linearly between 3 rows (one every 2 steps); last step repeated>
+    """
+    if last_step not in ("repeat", "given"):
+        raise did_you_mean(last_step, ("repeat", "given"), "last_step")
+    rates = logs.learning_rates(source, *more, step=step, lr=lr, first_step=first_step)
+    top = float(rates.value.max()) if peak is None else positive_scalar(peak, "peak")
+    if not top:
+        raise ValueError(f"{', '.join(rates.sources)}: no learning rate is positive")
+    start, end = int(rates.step[0]), int(rates.step[-1])
+    assumed = _before_the_log(rates, top, warmup, warmup_start, first_lr)
+    logged = np.interp(np.arange(start, end + 1), rates.step, rates.value)
+    eta = np.concatenate([assumed, logged]) / top
+    if last_step == "repeat" and eta.size > 1:
+        eta[-1] = eta[-2]
+    gaps = np.diff(rates.step) if rates.step.size > 1 else np.ones(1, np.int64)
+    params = {
+        "peak": top,
+        "sources": rates.sources,
+        "rows": rates.step.size,
+        "every": int(np.median(gaps)),
+        "longest_gap": int(gaps.max()),
+        "interpolated": logged.size - rates.step.size,
+        "assumed": assumed.size,
+        "first_step": rates.first_step,
+        "last_step": last_step,
+    }
+    return Schedule(eta, name or Path(rates.sources[-1]).stem, params, _log_note(params))
+
+
+def _before_the_log(
+    rates: logs.Series,
+    peak: float,
+    warmup: float | None,
+    warmup_start: float | None,
+    first_lr: float | None,
+) -> Float:
+    """The learning rates of the steps before the first one logged."""
+    first, rate = int(rates.step[0]), float(rates.value[0])
+    t = np.arange(1, first)
+    if first_lr is not None:
+        if warmup is not None or warmup_start is not None:
+            raise ValueError("give first_lr or warmup (with warmup_start), not both")
+        low = real_array(first_lr, "first_lr")
+        check_range(low, "first_lr", LARGEST_STEP)
+        return np.interp(t, [1, first], [float(low), rate])
+    if warmup is None:
+        if warmup_start is not None:
+            raise ValueError("warmup_start needs warmup, the length of the warm-up")
+        if t.size:
+            label = first + rates.first_step - 1
+            raise ValueError(
+                f"{rates.sources[0]}: the first learning rate is at step {label}; steps "
+                f"{rates.first_step}..{label - 1} are unknown: give warmup= or first_lr=, or pass the "
+                "earlier part of the run as the first log"
+            )
+        return np.empty(0)
+    # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
+    # the families; one that does not is on the line to the first row.
+    top = min(_count(warmup, int(rates.step[-1]), "warmup") + 1, first)
+    start, span = 0.0, top
+    if warmup_start is not None:
+        start, span = _ratio(warmup_start, "warmup_start") * peak, max(top - 1, 1)
+    return rate - (rate - start) * np.maximum(top - t, 0) / span
+
+
+def _log_note(params: Mapping[str, Any]) -> str:
+    """What a reader of the schedule should know about how it was made from its log."""
+    rows, every, longest = params["rows"], params["every"], params["longest_gap"]
+    if params["interpolated"]:
+        spacing = f"one every {every} steps" + (f", longest gap {longest}" * (longest > 2 * every))
+        notes = [f"LR interpolated linearly between {rows} rows ({spacing})"]
+    else:
+        notes = [f"LR of {rows} rows, one every step"]
+    if params["assumed"]:
+        notes.append(f"first {params['assumed']} steps assumed")
+    if params["last_step"] == "repeat":
+        notes.append("last step repeated")
+    return "; ".join(notes)
