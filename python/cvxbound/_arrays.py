@@ -87,6 +87,11 @@ class Norms(NamedTuple):
     per_step: Float | None
     scale: Float
 
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The leading axes."""
+        return self.scale.shape if self.per_step is None else self.per_step.shape[:-1]
+
 
 _ONE = np.asarray(1.0)
 

@@ -46,13 +46,11 @@ def split(
     `gamma` matters where the last step is free: the split is the one that minimises the bound at
     that base learning rate, or at the best one for None. Where the last step is fixed, pass None.
     """
-    lead: dict[str, tuple[int, ...]] = {"eta": eta.shape[:-1]}
-    lead["G"] = norms.scale.shape if norms.per_step is None else norms.per_step.shape[:-1]
-    weight = None
+    lead = {"eta": eta.shape[:-1], "G": norms.batch}
     if gamma is not None:
         lead["gamma"] = gamma.shape
-        weight = np.asarray(gamma * norms.scale / radius)
     batch = broadcast_batch(**lead)
+    weight = None if gamma is None else np.asarray(gamma * norms.scale / radius)
     eta_rows = rows(eta, batch, 1)
     norm_rows = None if norms.per_step is None else rows(norms.per_step, batch, 1)
     weight_rows = None if weight is None else rows(weight, batch, 0)
@@ -77,6 +75,6 @@ def split(
         if norms.per_step is not None:
             check_range(norms.per_step, "G", LARGEST_NORM)
         raise
-    shape = (*batch, -1)
+    shape = (*batch, distance.shape[-1])
     scale = norms.scale[..., None] if norms.scale.ndim else norms.scale
     return Split(distance.reshape(shape), noise.reshape(shape) * scale**2, rho.reshape(shape))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def did_you_mean(value: object, choices: Iterable[str], what: str) -> ValueError:
-    """The error for a name that is not among the choices, with the nearest of them.
+    """Return the error for a name that is not among the choices, with the nearest of them.
 
     Parameters
     ----------

@@ -96,6 +96,8 @@ def _problem(
 
 def _omega(problem: _Problem, gamma: ArrayLike, out: Float | None) -> Float:
     rates = _arrays.positive_array(gamma, "gamma")
+    batch = {"eta": problem.eta.shape[:-1], "G": problem.norms.batch, "gamma": rates.shape}
+    _arrays.broadcast_batch(**batch)
     distance, noise = problem.split(rates)
     rates = rates[..., None]
     with np.errstate(over="ignore"):
@@ -182,7 +184,7 @@ def bound(
     >>> round(float(cb.bound(schedule, gamma=0.0254)), 4)
     0.1093
     >>> cb.bound(schedule, gamma=[0.01, 0.0254, 0.1]).round(3)
-    array([0.161, 0.109, 0.229])
+    array([0.16 , 0.109, 0.229])
     """
     problem = _problem(eta, G, D, kind, last_step, None, "auto", axis, nthreads)
     return _omega(problem, gamma, out)

@@ -3,9 +3,9 @@
 Reads CSV, TSV, JSON and JSON lines with the standard library, and tables that are already in memory
 (a dict of columns, a list of dicts, a pandas or polars frame) without importing their packages.
 
-One rule splices a resumed run within a file and a run with its continuation across files: rows count
-in the order in which they were written, and a row replaces every earlier row at its own step or a
-later one.
+One rule splices a resumed run within a file and a run with its continuation across files: rows
+count in the order in which they were written, and a row replaces every earlier row at its own step
+or a later one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from ._arrays import Float, Int
 from ._messages import did_you_mean
 
-_Columns = dict[str, Sequence[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ._arrays import Float, Int
+
+_Columns = dict[str, Any]  # of sequences of one length
 
 _FORMATS = "expected CSV, TSV, JSON or JSON lines"
 _UNFINISHED = "is the file still being written?"
@@ -35,8 +39,8 @@ _UNFINISHED = "is the file still being written?"
 class _Names(NamedTuple):
     """How a column is recognised, and the argument that names it where it is not.
 
-    Patterns are tried in turn, and a later one counts only where the earlier ones found nothing. They
-    are matched with the last part of a column name ("train/lr": "lr") and with the last two.
+    Patterns are tried in turn, and a later one counts only where the earlier ones found nothing.
+    They are matched with the last part of a column name ("train/lr": "lr") and with the last two.
     """
 
     what: str
@@ -219,7 +223,7 @@ def learning_rates(
     lr: str | None = None,
     first_step: int | None = None,
 ) -> Series:
-    """The learning rates that a run logged.
+    """Read the learning rates that a run logged.
 
     Parameters
     ----------
@@ -262,7 +266,7 @@ def losses(
     lr: str | None = None,
     first_step: int | None = None,
 ) -> Series:
-    """The losses that a run logged, at the steps of the schedule that its learning rates make.
+    """Read the losses that a run logged, at the steps of its schedule.
 
     Parameters
     ----------
@@ -316,7 +320,7 @@ class _Rows(NamedTuple):
 def _learning_rates(
     logs: Sequence[Log], lr: str | None, first_step: int | None
 ) -> tuple[Series, _Rows]:
-    """The spliced learning rates, and the rows that they were spliced from."""
+    """Return the spliced learning rates, and the rows that they were spliced from."""
     columns = tuple(_find(log.names, _LR, lr, log.source) for log in logs)
     for log, name in zip(logs, columns, strict=True):
         _check_rates(log, name)
@@ -327,7 +331,7 @@ def _learning_rates(
     for log, count in zip(logs, left, strict=True):
         if not count:
             raise ValueError(
-                f"{log.source}: the logs after it replace all of it; pass them in the order of training"
+                f"{log.source}: nothing is left of it after the later logs; pass them in order"
             )
     label = rows.label[kept]
     if not isinstance(first_step, (int, np.integer, type(None))):
@@ -342,13 +346,13 @@ def _learning_rates(
 def _check_rates(log: Log, name: str) -> None:
     """Refuse learning rates that are negative or not finite; a blank cell is no learning rate."""
     rates = log.column(name)
-    for row in np.flatnonzero(~((rates >= 0) & (rates < np.inf))):
+    for row in np.flatnonzero(~((rates >= 0) & (rates < np.inf))).tolist():
         if not _is_blank(cell := log.cells[name][row]):
-            log.refuse(int(row), name, f"a learning rate must be finite and not negative, got {cell}")
+            log.refuse(row, name, f"a learning rate must be finite and not negative, got {cell}")
 
 
 def _stated(logs: Sequence[Log], columns: Sequence[str], names: _Names) -> _Rows:
-    """The rows with a number in the column chosen for each log."""
+    """Collect the rows with a number in the column chosen for each log."""
     parts = []
     start = 0
     for log, name in zip(logs, columns, strict=True):
@@ -365,19 +369,19 @@ def _stated(logs: Sequence[Log], columns: Sequence[str], names: _Names) -> _Rows
 
 
 def _later_minimum(label: Int) -> Int:
-    """The lowest step from each row to the end."""
+    """Return the lowest step from each row to the end."""
     return np.minimum.accumulate(label[::-1])[::-1]
 
 
-def _survivors(label: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows no later row replaces: those below every later step. What is left increases."""
+def _survivors(label: Int) -> NDArray[np.bool_]:
+    """Tell which rows no later row replaces: those below every later step. Their steps increase."""
     kept = np.ones(label.size, dtype=np.bool_)
     kept[:-1] = label[:-1] < _later_minimum(label)[1:]
     return kept
 
 
 def _find(names: Sequence[str], known: _Names, given: str | None, source: str) -> str:
-    """The column to read: the one given, else the one whose name is known."""
+    """Choose the column to read: the one given, else the one whose name is known."""
     if given is not None:
         if given not in names:
             raise did_you_mean(given, names, f"column of {source}")
@@ -408,7 +412,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _log(source: str, columns: _Columns, lines: Sequence[int] | None, step: str | None) -> Log:
-    """A log from its columns: the step column found and checked, rows without a step left out."""
+    """Make a log of its columns: find and check the steps, leave out rows without one."""
     name = _find(tuple(columns), _STEP, step, source)
     places = range(len(columns[name])) if lines is None else lines
     whole = Log(source, np.empty(0, np.int64), columns, places, "row" if lines is None else "line")
@@ -444,12 +448,12 @@ def _is_number(cell: Any) -> bool:
 
 
 def _is_blank(cell: Any) -> bool:
-    """Whether nothing was logged: a missing value of any kind, but not the text "nan"."""
+    """Tell whether nothing was logged: a missing value of any kind, but not the text "nan"."""
     return cell is None or cell == "" or (isinstance(cell, float) and np.isnan(cell))
 
 
 def _read_file(path: str) -> tuple[_Columns, Sequence[int] | None]:
-    """The columns of a file, and the line of each row where rows are lines."""
+    """Read the columns of a file, and the line of each row where rows are lines."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -466,29 +470,33 @@ def _read_file(path: str) -> tuple[_Columns, Sequence[int] | None]:
 def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
     first_line = text.lstrip("\n").partition("\n")[0]
     delimiter = max(",\t;", key=first_line.count)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    lines: list[int] = []
     try:
-        filled = [(reader.line_num, row) for row in reader if any(row)]
+        header = [name.strip() for name in next(filter(any, rows), [])]
+        cells: list[list[str]] = [[] for _ in header]
+        for row in filter(any, rows):  # blank lines and rows of commas say nothing
+            if len(row) != len(header):
+                place = f"{path}, line {rows.line_num}"
+                hint = "" if any(map(any, rows)) else f"; {_UNFINISHED}"
+                raise ValueError(
+                    f"{place}: {len(row)} fields where the header has {len(header)}{hint}"
+                )
+            lines.append(rows.line_num)
+            for column, cell in zip(cells, row, strict=True):
+                column.append(cell)
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-    header = [name.strip() for name in filled[0][1]] if filled else []
-    if len(filled) < 2:
+        raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+    if not lines:
         raise ValueError(f"{path}: no rows below the header (columns found: {_listed(header)})")
-    lines, rows = zip(*filled[1:], strict=True)
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != len(header):
-            hint = f"; {_UNFINISHED}" if line == lines[-1] else ""
-            raise ValueError(
-                f"{path}, line {line}: {len(row)} fields where the header has {len(header)}{hint}"
-            )
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: several columns are called {twice[0]!r}")
-    return dict(zip(header, zip(*rows, strict=True), strict=True)), lines
+    return dict(zip(header, cells, strict=True)), lines
 
 
 def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
-    """One JSON document, or one a line."""
+    """Read one JSON document, or one a line."""
     # NaN and Infinity stay text, as in a CSV file: nothing logged is not the same as NaN logged.
     decoder = json.JSONDecoder(parse_constant=str)
     body = text.strip()
@@ -508,17 +516,22 @@ def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
 def _parse_json_lines(
     path: str, text: str, decoder: json.JSONDecoder
 ) -> tuple[_Columns, Sequence[int]]:
-    filled = [(line, row) for line, row in enumerate(text.split("\n"), start=1) if row.strip()]
-    records = []
-    for line, row in filled:
-        try:
-            record = decoder.decode(row)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
-        if not isinstance(record, dict):
-            raise ValueError(f"{path}, line {line}: expected an object, got {row.strip()[:40]}")
-        records.append(record)
-    return _columns(records), [line for line, _ in filled]
+    lines: list[int] = []
+
+    def records() -> Iterator[dict[str, Any]]:
+        for line, content in enumerate(io.StringIO(text), start=1):
+            if not content.strip():
+                continue
+            try:
+                record = decoder.decode(content)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
+            if not isinstance(record, dict):
+                raise ValueError(f"{path}, line {line}: expected an object, got {content[:40]!r}")
+            lines.append(line)
+            yield record
+
+    return _transposed(records()), lines
 
 
 def _bad_json(error: json.JSONDecodeError) -> str:
@@ -526,7 +539,7 @@ def _bad_json(error: json.JSONDecodeError) -> str:
 
 
 def _columns(table: object) -> _Columns:
-    """The columns of a table in memory, or of a JSON document."""
+    """Read the columns of a table in memory, or of a JSON document."""
     if hasattr(table, "columns") and hasattr(table, "__getitem__"):
         return _even({str(name): table[name] for name in table.columns})
     if isinstance(table, Mapping):
@@ -534,14 +547,28 @@ def _columns(table: object) -> _Columns:
             return _columns(table["log_history"])
         if all(_is_column(cells) for cells in table.values()):
             return _even({str(name): cells for name, cells in table.items()})
-        return _columns([table])
+        return _transposed([table])
     if isinstance(table, (list, tuple)) and all(isinstance(row, Mapping) for row in table):
-        names = dict.fromkeys(name for row in table for name in row)
-        return {str(name): [row.get(name) for row in table] for name in names}
+        return _transposed(table)
     raise TypeError(
-        "expected a path, a dict of columns, a list of dicts, a frame with .columns, or the state of "
-        f"a trainer with log_history; got {type(table).__name__}"
+        "expected a path, a dict of columns, a list of dicts, a frame with .columns, or a trainer "
+        f"state with log_history; got {type(table).__name__}"
     )
+
+
+def _transposed(records: Iterable[Mapping[str, Any]]) -> _Columns:
+    """Turn records into columns, None where a record lacks one, without keeping the records."""
+    columns: _Columns = {}
+    count = 0
+    for record in records:
+        for name, cell in record.items():
+            column = columns.setdefault(str(name), [])
+            column.extend([None] * (count - len(column)))
+            column.append(cell)
+        count += 1
+    for column in columns.values():
+        column.extend([None] * (count - len(column)))
+    return columns
 
 
 def _is_column(cells: object) -> bool:
@@ -549,14 +576,17 @@ def _is_column(cells: object) -> bool:
 
 
 def _even(table: Mapping[str, Any]) -> _Columns:
-    """Columns of one length; what is numeric becomes float64, so that its missing values are NaN."""
+    """Check that the columns are of one length, and make numeric arrays float64."""
     lengths = {name: len(cells) for name, cells in table.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the columns of the table differ in length: {lengths}")
-    columns: _Columns = {}
-    for name, cells in table.items():
+    return {name: _cells(column) for name, column in table.items()}
+
+
+def _cells(column: Any) -> Any:
+    if hasattr(column, "dtype"):
         try:
-            columns[name] = np.asarray(cells, np.float64) if hasattr(cells, "dtype") else list(cells)
-        except (TypeError, ValueError):
-            columns[name] = list(cells)
-    return columns
+            return np.asarray(column, np.float64)
+        except (TypeError, ValueError):  # a column of text
+            pass
+    return list(column)

@@ -416,6 +416,8 @@ def _rho_range(
     log R_0 grows at a rate of at most exp(-1.28 S / v) <= 1 - 1.07 S / v while log N grows at one
     of at least 1 - 2 Q / (g v)^2, with the larger norm in q_m: the ratio grows beyond
     max(4 S, 1.9 Q / (g^2 S)).
+
+    With F taken at rho = e the upper end is at least twice the lower one.
     """
     m = np.flatnonzero(steps[:-1])[-1]
     e, before, last = steps[m], norms[m], norms[-1]
@@ -425,11 +427,10 @@ def _rho_range(
         high = largest / last**2 if largest is not None else max(S, 4 * Q / (last**2 * S))
         # With q_m = 0 the minimum may be at rho = 0, where the bound is finite and smooth.
         low = e * before / last if before > 0 else min(e, high) * steps.dtype.type(1e-20)
-        return low, max(low, high)
+        return low, high
     small, large = min(before, last), max(before, last)
     Q += e**2 * (large**2 - before**2)
     high = largest / small**2 if largest is not None else max(4 * S, 1.9 * Q / (small**2 * S))
-    high = max(e, high)
     return (e, high) if last <= before else (e / high * e, e)
 
 

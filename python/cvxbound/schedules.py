@@ -1,13 +1,15 @@
 """Learning-rate schedules: the built-in families, arrays and training logs.
 
-A schedule is its shape: ``eta[t]``, t = 0..T-1, is the learning rate of step t+1 over the peak. Every
-family is the same three parts, laid out by one function: a warm-up to the peak, a body, and a cooldown
-to ``final``. In 1-based steps t, with W steps of warm-up and C of cooldown:
+A schedule is its shape: ``eta[t]``, t = 0..T-1, is the learning rate of step t+1 over the peak.
+Every family is the same three parts, laid out by one function: a warm-up to the peak, a body, and a
+cooldown to ``final``. In 1-based steps t, with W steps of warm-up and C of cooldown:
 
-- warm-up: t / (W + 1), or s + (1 - s) (t - 1) / W from ``warmup_start`` = s; step W + 1 is at the peak;
-- cooldown: from step T0 = T + 1 - C on, final + (v0 - final) f(x) with x = (t - T0) / C and v0 the value
-  of the body at T0. ``final`` is reached at step T + 1, so the last step taken is above it: the bound
-  divides by that step. With ``endpoint=True``, x = (t - T0) / (C - 1) and ``final`` is the last step.
+- warm-up: t / (W + 1), or s + (1 - s) (t - 1) / W from ``warmup_start`` = s; step W + 1 is at the
+  peak;
+- cooldown: from step T0 = T + 1 - C on, final + (v0 - final) f(x) with x = (t - T0) / C and v0 the
+  value of the body at T0. ``final`` is reached at step T + 1, so that the last step taken is above
+  it: the bound divides by that step. With ``endpoint=True``, x = (t - T0) / (C - 1) and the last
+  step is at ``final``.
 
 A decay over the whole run is a cooldown of C = T - W steps from a constant body.
 """
@@ -70,8 +72,8 @@ _MOST_STEPS = 2**40
 class Schedule:
     """A learning-rate schedule: read-only steps, with where they come from.
 
-    Two schedules are equal when their steps are, whatever their names. NumPy functions take a schedule
-    as the array of its steps.
+    Two schedules are equal when their steps are, whatever their names. NumPy functions take a
+    schedule as the array of its steps.
 
     Parameters
     ----------
@@ -110,7 +112,7 @@ class Schedule:
         object.__setattr__(self, "eta", eta)
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.eta, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -134,10 +136,10 @@ class Schedule:
 
 
 def check_steps(x: ArrayLike, what: str) -> Float:
-    """`x` as a float64 array of steps, shape (T,), T >= 1; errors call it `what` and name the index."""
+    """Return `x` as float64 steps, shape (T,), T >= 1; errors call it `what` and name the index."""
     steps = real_array(x, what)
     if steps.ndim != 1:
-        raise ValueError(f"{what} must be one-dimensional, one value a step; got shape {steps.shape}")
+        raise ValueError(f"{what} must have one axis, the steps; got shape {steps.shape}")
     if not steps.size:
         raise ValueError(f"{what} must have at least one step, got none")
     check_range(steps, what, LARGEST_STEP)
@@ -145,7 +147,7 @@ def check_steps(x: ArrayLike, what: str) -> Float:
 
 
 def _known_shape(shape: Shape) -> Shape:
-    """A function as it is, a name without its aliases."""
+    """Return a function as it is, a name without its aliases."""
     if callable(shape):
         return shape
     if not isinstance(shape, str):
@@ -157,26 +159,28 @@ def _known_shape(shape: Shape) -> Shape:
 
 
 def _fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: float) -> Float:
-    """The decay f(x), from f(0) = 1 to f(1) = 0, given both x and y = 1 - x.
+    """Evaluate the decay f(x), from f(0) = 1 to f(1) = 0, given both x and y = 1 - x.
 
     The last steps of a decay are its smallest and the bound divides by them, so each formula is a
     product of factors that do not cancel and keeps full relative accuracy up to x = 1.
     """
     if callable(shape):
-        left = np.asarray(shape(x), np.float64)
+        left: Float = np.asarray(shape(x), np.float64)
         if left.shape != x.shape:
             raise ValueError(f"shape(x) must have the shape of x, {x.shape}; it has {left.shape}")
         return left
     if shape == "1-sqrt":
-        return y / (1 + np.sqrt(x))
+        root: Float = np.sqrt(x)
+        return y / (1 + root)
     if shape == "cosine":  # (1 + cos(pi x)) / 2
-        return np.sin(np.pi / 2 * y) ** 2
+        return np.square(np.sin(np.pi / 2 * y))
     if shape == "power":  # 1 - x^p, the logarithm of x from the smaller of x and y
         with np.errstate(divide="ignore"):  # log(0) = -inf is right at x = 0
             log_x = np.where(x < y, np.log(x), np.log1p(-y))
         return -np.expm1(exponent * log_x)
     if shape == "exponential" and rate != 1:  # (r^x - r) / (1 - r) = r^x (1 - r^y) / (1 - r)
-        return rate**x * (np.expm1(math.log(rate) * y) / np.expm1(math.log(rate)))
+        log_rate = math.log(rate)
+        return np.power(rate, x) * (np.expm1(log_rate * y) / math.expm1(log_rate))
     return y
 
 
@@ -209,7 +213,7 @@ class _Run:
         rate: float | None = None,
         cycle: float = 1.0,
     ) -> Float:
-        """Warm-up, body (its values at the steps `t`) and cooldown."""
+        """Return warm-up, body (given by its values at the steps `t`) and cooldown."""
         length = _count(cooldown, self.steps, "cooldown")
         if length > self.rest:
             raise ValueError(
@@ -236,7 +240,7 @@ class _Run:
         return ((t - 1) + self.warmup_start * (self.warmup + 1 - t)) / max(self.warmup, 1)
 
     def _progress(self, length: int, cycle: float) -> tuple[Float, Float]:
-        """How far each step of a cooldown is (x) and how far it has to go (y), in parts of it."""
+        """Return how far each step of a cooldown is (x), and how far it has to go (y = 1 - x)."""
         intervals = length - self.endpoint
         if not intervals:  # one step, which is the endpoint
             return np.ones(1), np.zeros(1)
@@ -272,7 +276,7 @@ def _ratio(value: float, what: str) -> float:
 
 
 def _count(value: float, steps: int, what: str) -> int:
-    """Steps from a number of steps (an int) or a fraction of them (a float)."""
+    """Convert a number of steps (an int) or a fraction of them (a float) to steps."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if not 0 <= value <= steps:
             raise ValueError(f"{what} must be from 0 to {steps} steps, got {value}")
@@ -285,11 +289,11 @@ def _count(value: float, steps: int, what: str) -> int:
             )
         # To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
         return max(math.ceil(value * steps - 0.5), 0)
-    raise TypeError(f"{what} must be an int (steps) or a float (fraction of the steps), got {value!r}")
+    raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 
-def _counts(values: Sequence[float], steps: int, what: str) -> list[int]:
-    """Increasing numbers of steps."""
+def _counts(values: object, steps: int, what: str) -> list[int]:
+    """Convert steps or fractions that must increase."""
     if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
         raise TypeError(f"{what} must be a sequence of steps, got {values!r}")
     counts = [_count(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
@@ -307,8 +311,8 @@ cooldown : int or float
     Length of the cooldown: an int is steps, a float in [0, 1] a fraction of `steps`.
 shape : str or callable, default "linear"
     How the cooldown falls: ``"linear"``, ``"1-sqrt"`` (also ``"sqrt"``, ``"minus_sqrt"``),
-    ``"cosine"`` (``"cos"``), ``"power"``, ``"exponential"`` (``"exp"``), or a function f of an array
-    x in [0, 1] with f(0) = 1 and f(1) = 0.
+    ``"cosine"`` (``"cos"``), ``"power"``, ``"exponential"`` (``"exp"``), or a function f of an
+    array x in [0, 1] with f(0) = 1 and f(1) = 0.
 exponent : float, default 2.0
     p of the shape ``"power"``, 1 - x^p.
 rate : float, optional
@@ -368,13 +372,14 @@ def _family(lay_out: Callable[P, Float]) -> Callable[P, Schedule]:
     for mark, text in _SHARED_DOCS.items():
         doc = doc.replace(mark, text.strip())
     family.__doc__ = doc
-    family.__signature__ = signature.replace(return_annotation="Schedule")  # type: ignore[attr-defined]
+    shown = signature.replace(return_annotation="Schedule")
+    family.__signature__ = shown  # type: ignore[attr-defined]
     _FAMILIES[lay_out.__name__] = family
     return family
 
 
 def _frozen(value: Any) -> Any:
-    """Arguments as plain values that later changes do not reach."""
+    """Turn an argument into a plain value that later changes do not reach."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
@@ -389,7 +394,7 @@ def constant(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """The peak throughout, after the warm-up.
+    """Hold the peak after the warm-up.
 
     Parameters
     ----------
@@ -414,7 +419,7 @@ def linear(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Linear decay over the whole run.
+    """Decay linearly over the whole run.
 
     Parameters
     ----------
@@ -443,7 +448,7 @@ def cosine(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Half a cosine over the whole run.
+    """Decay along half a cosine over the whole run.
 
     Parameters
     ----------
@@ -478,7 +483,7 @@ def wsd(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Warm-up, stable, decay: the peak, then a cooldown.
+    """Hold the peak, then cool down (warm-up, stable, decay).
 
     Parameters
     ----------
@@ -511,7 +516,7 @@ def inverse_sqrt(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """One over the square root of the step, from the peak at step W + 1: sqrt((W + 1) / t).
+    """Decay as one over the square root of the step: sqrt((W + 1) / t), the peak at step W + 1.
 
     Parameters
     ----------
@@ -551,7 +556,7 @@ def power(
 
     Examples
     --------
-    >>> power(4, exponent=2).eta.tolist()
+    >>> power(4, exponent=2).eta.round(4).tolist()
     [1.0, 0.9375, 0.75, 0.4375]
     """
     run = _run(steps, final, warmup, warmup_start, endpoint)
@@ -568,7 +573,7 @@ def exponential(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Exponential decay over the whole run: (r^x - r) / (1 - r), or final^x.
+    """Decay exponentially over the whole run: (r^x - r) / (1 - r), or final^x.
 
     Parameters
     ----------
@@ -602,7 +607,7 @@ def piecewise(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Constant pieces, optionally with a cooldown from the last of them.
+    """Hold one value after another, optionally with a cooldown from the last of them.
 
     Parameters
     ----------
@@ -648,7 +653,7 @@ def cyclic_wsd(
     warmup_start: float | None = None,
     endpoint: bool = False,
 ) -> Float:
-    """Repeated `wsd` cycles, each from the peak; only the first warms up.
+    """Repeat `wsd` cycles, each from the peak; only the first warms up.
 
     The cooldown is that of every cycle: a fraction is one of the length of the cycle.
 
@@ -657,8 +662,8 @@ def cyclic_wsd(
     steps : int
         Number of steps T, of all cycles together.
     cycles : int or sequence of int or float, default 3
-        How many cycles of equal length, or the last step of each (a float is a fraction of `steps`),
-        increasing to `steps`.
+        How many cycles of equal length, or the last step of each, increasing to `steps` (a float is
+        a fraction of `steps`).
     {cooldown}
     {shared}
 
@@ -688,7 +693,7 @@ def _cycle_ends(cycles: int | Sequence[float], steps: int) -> list[int]:
 
 
 def by_name(name: str, steps: int, **params: Any) -> Schedule:
-    """A schedule of a family given by name, as from a command line.
+    """Make a schedule of a family given by its name, as on a command line.
 
     Parameters
     ----------
@@ -727,7 +732,7 @@ def by_name(name: str, steps: int, **params: Any) -> Schedule:
 
 
 def from_array(x: ArrayLike, *, name: str = "array") -> Schedule:
-    """A schedule from its steps.
+    """Make a schedule of its steps.
 
     Parameters
     ----------
@@ -768,7 +773,7 @@ def from_log(
     last_step: Literal["repeat", "given"] = "repeat",
     name: str | None = None,
 ) -> Schedule:
-    """The schedule of a training run, from the learning rates in its log.
+    """Make the schedule of a training run from the learning rates in its log.
 
     Parameters
     ----------
@@ -780,14 +785,14 @@ def from_log(
         Columns of the step and of the learning rate, where they are not found by their names.
     warmup : int or float, optional
         For a log that starts late: the steps before its first learning rate are a linear warm-up of
-        this length (an int is steps, a float a fraction of the run) to that rate, as far as it goes,
-        and hold it after. 0 holds it from the start.
+        this length (an int is steps, a float a fraction of the run) to that rate, which is held
+        where the warm-up ends before the log starts. 0 holds it from the first step.
     warmup_start : float, optional
         Ratio to the peak at the first step, with `warmup`; by default the warm-up is on the line
         through zero.
     first_lr : float, optional
-        Instead of `warmup`: the learning rate of the first step, not over the peak. The steps to the
-        first one logged are on the line between them.
+        Instead of `warmup`: the learning rate of the first step, not over the peak. The steps up to
+        the first one logged are on the line between them.
     first_step : int, optional
         What the log calls the first step; by default 0 if a row of step 0 has a learning rate, else
         1. A row labelled s gives ``eta[s - first_step]``.
@@ -827,8 +832,8 @@ def from_log(
     >>> log = {"step": [1, 3, 5], "lr": [3e-4, 3e-4, 0.0]}
     >>> from_log(log, last_step="given").eta.tolist()
     [1.0, 1.0, 1.0, 0.5, 0.0]
-    >>> from_log(log, name="run 7")
-    <Schedule run 7: 5 steps, LR interpolated linearly between 3 rows (one every 2 steps); last step repeated>
+    >>> print(from_log(log, name="run 7").note)
+    LR interpolated linearly between 3 rows (one every 2 steps); last step repeated
     """
     if last_step not in ("repeat", "given"):
         raise did_you_mean(last_step, ("repeat", "given"), "last_step")
@@ -864,7 +869,7 @@ def _before_the_log(
     warmup_start: float | None,
     first_lr: float | None,
 ) -> Float:
-    """The learning rates of the steps before the first one logged."""
+    """Return the learning rates of the steps before the first one logged."""
     first, rate = int(rates.step[0]), float(rates.value[0])
     t = np.arange(1, first)
     if first_lr is not None:
@@ -880,8 +885,8 @@ def _before_the_log(
             label = first + rates.first_step - 1
             raise ValueError(
                 f"{rates.sources[0]}: the first learning rate is at step {label}; steps "
-                f"{rates.first_step}..{label - 1} are unknown: give warmup= or first_lr=, or pass the "
-                "earlier part of the run as the first log"
+                f"{rates.first_step}..{label - 1} are unknown: give warmup= or first_lr=, or pass "
+                "the earlier part of the run as the first log"
             )
         return np.empty(0)
     # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
@@ -894,7 +899,7 @@ def _before_the_log(
 
 
 def _log_note(params: Mapping[str, Any]) -> str:
-    """What a reader of the schedule should know about how it was made from its log."""
+    """Say how a schedule was made from its log."""
     rows, every, longest = params["rows"], params["every"], params["longest_gap"]
     if params["interpolated"]:
         spacing = f"one every {every} steps" + (f", longest gap {longest}" * (longest > 2 * every))

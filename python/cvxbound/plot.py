@@ -1,0 +1,430 @@
+"""Figures of schedules and their bounds, for matplotlib.
+
+>>> import cvxbound as cb
+>>> from cvxbound import plot
+>>> curves = [plot.sample(cb.schedules.cosine(400)), plot.sample(cb.schedules.wsd(400))]
+>>> [round(curve.gamma, 4) for curve in curves]
+[0.0482, 0.0254]
+
+``plot.save(plot.figure(curves), "bounds.png")`` then draws the schedules above their bounds, each at
+its best base learning rate. A million steps are drawn from about a thousand, chosen where the curves
+bend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import _horizons
+from .bounds import curve as _curve
+from .bounds import tune as _tune
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from ._arrays import Float, Int
+    from .bounds import Kind, LastStep
+
+__all__ = ["FORMATS", "ROUNDS", "Curve", "Loss", "check_path", "figure", "sample", "save"]
+
+FORMATS = (".pdf", ".png", ".svg")
+"""What `save` can write."""
+
+ROUNDS = 1 + _horizons.ROUNDS
+"""How often `sample` calls its `progress` at most."""
+
+_HORIZONS = 1000
+# One horizon of `tight` costs a search: a fifth as many where the schedule is long.
+_HORIZONS_TIGHT, _LONG = 200, 50_000
+
+# Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The losses of a training run, to be drawn over its bound.
+
+    Parameters
+    ----------
+    step : ndarray of int64, shape (n,)
+        Steps of the schedule, 1-based and increasing.
+    value : ndarray of float64, shape (n,)
+        The losses there.
+    name : str
+        What the axis is called, such as the column of the log.
+    """
+
+    step: Int
+    value: Float
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One schedule and its bound, at the steps to draw.
+
+    Parameters
+    ----------
+    label : str
+        What the legend calls it.
+    step : ndarray of int64
+        Where to draw the schedule, from 1 to the last step.
+    eta : ndarray of float64
+        The schedule there.
+    horizon : ndarray of int64
+        Where to draw the bound, from 1 to the last step.
+    omega : ndarray of float64
+        The bound there, inf included.
+    gamma : float
+        The base learning rate.
+    kind : str
+        Which bound.
+    loss : Loss, optional
+        What was measured.
+    """
+
+    label: str
+    step: Int
+    eta: Float
+    horizon: Int
+    omega: Float
+    gamma: float
+    kind: str
+    loss: Loss | None = None
+
+
+def sample(
+    eta: ArrayLike,
+    gamma: float | None = None,
+    *,
+    label: str | None = None,
+    loss: Loss | None = None,
+    G: ArrayLike = 1.0,
+    D: float = 1.0,
+    kind: Kind = "last",
+    last_step: LastStep = "given",
+    log_x: bool = False,
+    nthreads: int | None = None,
+    progress: Callable[[], None] | None = None,
+) -> Curve:
+    """Compute what there is to draw of one schedule.
+
+    Parameters
+    ----------
+    eta : array_like (T,) or Schedule
+        The schedule.
+    gamma : float, optional
+        Base learning rate; by default the best one for the last step.
+    label : str, optional
+        What the legend calls it; by default the name of a `Schedule`.
+    loss : Loss, optional
+        Losses to draw over the bound.
+    G, D, kind, last_step, nthreads
+        As for `cvxbound.bound`.
+    log_x : bool, default False
+        Whether the figure is to be logarithmic in the step, as in `figure`.
+    progress : callable, optional
+        Called without arguments, at most `ROUNDS` times.
+
+    Returns
+    -------
+    Curve
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `cvxbound.curve`; or no `gamma` is given and the bound at the last step is infinite.
+
+    Notes
+    -----
+    At most about 1000 horizons of O(T) each, 200 of `tight` for more than 50,000 steps.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> curve = sample(cb.schedules.wsd(1_000_000))
+    >>> curve.horizon.size < 1200, curve.horizon[[0, -1]].tolist()
+    (True, [1, 1000000])
+    """
+    steps = np.asarray(eta, np.float64)
+    if steps.ndim != 1 or not steps.size:
+        raise ValueError(f"a figure shows one schedule at a time; got shape {steps.shape}")
+    name = label or getattr(eta, "name", "schedule")
+    if gamma is None:
+        best = _tune(steps, G=G, D=D, kind=kind, last_step=last_step, nthreads=nthreads)
+        gamma = float(best.gamma)
+        if not 0 < gamma < np.inf or not np.isfinite(best.omega):
+            raise ValueError(
+                f"{name}: no base learning rate gives a finite bound at the last step; give one, or "
+                "repeat the step before it (last_step='repeat')"
+            )
+
+    def omega(at: Int) -> Float:
+        values = _curve(
+            steps, gamma, G=G, D=D, kind=kind, last_step=last_step, at=at, nthreads=nthreads
+        )
+        if progress is not None:
+            progress()
+        return values
+
+    few = kind == "tight" and steps.size > _LONG
+    horizon, values = _sample(omega, steps, _HORIZONS_TIGHT if few else _HORIZONS, log_x)
+    step = np.union1d(_horizons.outline(steps, 500), _horizons.spread(steps.size, 500))
+    return Curve(name, step, steps[step - 1], horizon, values, gamma, kind, loss)
+
+
+def _sample(
+    omega: Callable[[Int], Float], eta: Float, count: int, log_x: bool
+) -> tuple[Int, Float]:
+    if eta.size <= count:
+        every = np.arange(1, eta.size + 1)
+        return every, omega(every)
+    # The bound bends where the schedule does, however short its cycles are.
+    start = np.union1d(
+        _horizons.spread(eta.size, count // 3), _horizons.outline(eta, count // 10)
+    )
+    return _horizons.refine(omega, start, count, logarithmic=log_x)
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """Where `save` would write, checked before anything is computed.
+
+    Parameters
+    ----------
+    path : path
+        The figure.
+
+    Returns
+    -------
+    Path
+        The file itself where `path` is a symbolic link.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+    OSError
+        The folder does not exist or cannot be written to.
+    ValueError
+        The name does not end in one of `FORMATS`.
+    """
+    _figure_class()
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        raise ValueError(
+            f"{target}: a figure is written as {', '.join(FORMATS)}; the name ends in "
+            f"{target.suffix or 'neither'!r}"
+        )
+    target = target.resolve()
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: no such folder, for {target.name}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{target.parent}: no permission to write {target.name} here")
+    return target
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, all of it or nothing: a file that is there stays until the new one is whole.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : path
+        Ends in ``.png``, ``.pdf`` or ``.svg``.
+
+    Raises
+    ------
+    OSError, ValueError
+        As for `check_path`, or writing failed.
+    """
+    target = check_path(path)
+    with _replacing(target) as part:
+        figure.savefig(part, format=target.suffix[1:].lower(), dpi=200)
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A file to write beside the target, which takes its place if nothing goes wrong."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
+    """Draw schedules above their bounds, and the losses over the bounds where there are any.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+        From `sample`.
+    log_x : bool, default False
+        Logarithmic steps, and with them logarithmic bounds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to pyplot: `save` it, or call its own methods.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+    ValueError
+        There is no curve, or no bound is finite.
+
+    Notes
+    -----
+    Unless `log_x`, the axis of the bound ends at a few times the last values, far below where the
+    curves start. The losses are shifted and scaled, all of them alike, to where they agree best with
+    the bounds: only the form of the curves can be compared.
+    """
+    if not curves:
+        raise ValueError("a figure needs at least one curve")
+    low, high = _range(curves, log_x)
+    height = 6.0 + 0.2 * len(curves)
+    drawing = _figure_class()(figsize=(7.2, height), layout="constrained")
+    top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 3))
+    measured = [curve.loss for curve in curves if curve.loss is not None]
+    fit = _fit_losses(curves, low, high) if measured else None
+    for curve, style in zip(curves, _styles(), strict=False):
+        label = f"{_short(curve.label)}: base LR {curve.gamma:.3g}"
+        top.plot(curve.step, curve.eta, label=label, **style)
+        bottom.plot(curve.horizon, _finite(curve.omega), **style)
+        if fit is not None and curve.loss is not None:
+            values = fit.to_bound(curve.loss.value)
+            thin = {"color": style["color"], "linewidth": 0.9, "alpha": 0.55}
+            bottom.plot(curve.loss.step, values if not log_x else _positive(values), **thin)
+    bottom.set_ylim(low, high)
+    if log_x:
+        bottom.set(xscale="log", yscale="log")
+    if fit is not None:
+        right = bottom.secondary_yaxis("right", functions=(fit.to_loss, fit.to_bound))
+        names = ", ".join(dict.fromkeys(loss.name for loss in measured))
+        right.set_ylabel(f"{names} (thin lines), scaled to the bound")
+    _annotate(top, bottom, curves, log_x)
+    drawing.legend(loc="outside upper left", fontsize="small", frameon=False)
+    return drawing
+
+
+def _styles() -> Iterator[dict[str, Any]]:
+    """Colours, and dashes that let one line be seen under another."""
+    for i in itertools.count():
+        dashes = _DASHES[i % len(_DASHES)]
+        yield {"color": _COLOURS[i % len(_COLOURS)], "linestyle": dashes, "linewidth": 1.6}
+
+
+def _annotate(top: Axes, bottom: Axes, curves: Sequence[Curve], log_x: bool) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    top.set(ylabel="learning rate / peak", ylim=(0, None))
+    kinds = ", ".join(dict.fromkeys(curve.kind for curve in curves))
+    last = max(int(curve.step[-1]) for curve in curves)
+    first = 1 if log_x else 0
+    bottom.set(xlabel="step", ylabel=f"bound on f - f* ({kinds})", xlim=(first, max(last, 2)))
+    bottom.xaxis.set_major_formatter(EngFormatter(sep=""))
+    for axes in (top, bottom):
+        axes.grid(alpha=0.3, linewidth=0.6)
+        axes.spines["top"].set_visible(False)
+
+
+def _short(label: str, most: int = 64) -> str:
+    """A label that leaves room for the figure: its two ends."""
+    half = (most - 3) // 2
+    return label if len(label) <= most else f"{label[:half]}...{label[-half:]}"
+
+
+def _finite(values: Float) -> Float:
+    """Infinities as gaps, which matplotlib leaves out."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _positive(values: Float) -> Float:
+    """What has no logarithm as gaps."""
+    return np.where(values > 0, values, np.nan)
+
+
+def _range(curves: Sequence[Curve], log_y: bool) -> tuple[float, float]:
+    """The bounds to show: on a linear axis not the first steps, which are far above the rest."""
+    lows, highs, lasts = [], [], []
+    for curve in curves:
+        finite = np.isfinite(curve.omega)
+        if finite.any():
+            values = curve.omega[finite]
+            late = values[curve.horizon[finite] >= (1 if log_y else 0.02) * curve.horizon[-1]]
+            lows.append(values.min())
+            highs.append(values.max() if log_y or not late.size else late.max())
+            lasts.append(values[-1])
+    if not lows:
+        raise ValueError("every bound is infinite: nothing to draw")
+    low, high = float(min(lows)), float(max(highs))
+    if log_y:
+        return low / 1.2, high * 1.2
+    high = min(high, 2.5 * max(lasts))
+    margin = 0.06 * (high - low) or 0.06 * high
+    return low - margin, high + margin
+
+
+class _Fit(NamedTuple):
+    """A straight line from bounds to losses."""
+
+    offset: float
+    slope: float
+
+    def to_loss(self, omega: Float) -> Float:
+        return self.offset + self.slope * omega
+
+    def to_bound(self, loss: Float) -> Float:
+        return (loss - self.offset) / self.slope
+
+
+def _fit_losses(curves: Sequence[Curve], low: float, high: float) -> _Fit:
+    """The line by least squares, all curves together, over the steps that a figure shows.
+
+    Where losses rise as the bounds fall, their range is drawn over the range of the figure.
+    """
+    omegas, losses = [], []
+    for curve in curves:
+        if curve.loss is not None:
+            omega = np.interp(curve.loss.step, curve.horizon, _finite(curve.omega))
+            late = curve.loss.step >= 0.02 * curve.horizon[-1]
+            shown = (omega <= high) & np.isfinite(curve.loss.value) & late
+            omegas.append(omega[shown])
+            losses.append(curve.loss.value[shown])
+    x, y = np.concatenate(omegas), np.concatenate(losses)
+    if not x.size:
+        return _Fit(0.0, 1.0)
+    spread = float(np.var(x))
+    slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread if spread else 0.0
+    if slope > 0:
+        return _Fit(float(y.mean() - slope * x.mean()), slope)
+    slope = (float(np.ptp(y)) or 1.0) / (high - low)
+    return _Fit(float(y.min()) - slope * low, slope)
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise ImportError('figures need matplotlib: pip install "cvxbound[plot]"') from None
+    return Figure
