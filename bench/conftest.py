@@ -33,7 +33,9 @@ def facts():
     info = cb.info()
     return {
         "processor": processor(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "load": os.getloadavg()[0],
         "cvxbound": info["version"],
         "isa": info["isa"],

@@ -1,10 +1,10 @@
 """All horizons of `last`, directly: every pair of target and source."""
 
 import numpy as np
-import peers
 import pytest
 
 import cvxbound as cb
+import peers
 
 # The paper's loop takes minutes at 100 000 steps; --run-slow brings it in.
 SIZES = [10_000, 100_000]
@@ -32,14 +32,18 @@ def test_last_curve(measure, benchmark, steps, method):
     benchmark.group = f"direct last curve, T = {steps}"
     eta = schedule(steps)
     omega = measure(method, eta, pairs=steps**2 / 2)
-    np.testing.assert_allclose(omega[-5:], cb.curve(eta, at=range(steps - 4, steps + 1)), rtol=1e-11)
+    np.testing.assert_allclose(
+        omega[-5:], cb.curve(eta, at=range(steps - 4, steps + 1)), rtol=1e-11
+    )
 
 
 @pytest.mark.parametrize(
     ("steps", "rounds"), [(10_000, 2), pytest.param(100_000, 1, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize(
-    "method", [peers.published_curve, peers.suffix_sum_curve], ids=["the paper's formula", "suffix sums"]
+    "method",
+    [peers.published_curve, peers.suffix_sum_curve],
+    ids=["the paper's formula", "suffix sums"],
 )
 def test_numpy_loops(benchmark, steps, rounds, method):
     benchmark.group = f"direct last curve, T = {steps}"

@@ -1,10 +1,10 @@
 """One horizon of a million steps: a single backward walk, or a search over the free last step."""
 
 import numpy as np
-import peers
 import pytest
 
 import cvxbound as cb
+import peers
 from cvxbound import _core
 
 STEPS = 1_000_000

@@ -3,10 +3,10 @@
 import functools
 
 import numpy as np
-import oracle
 import pytest
 
 import cvxbound as cb
+import oracle
 from cvxbound import _core
 
 pytestmark = pytest.mark.skipif(
@@ -111,13 +111,13 @@ def test_direct_curve_of_a_million_steps():
 
 
 def test_last_value_of_a_long_cosine():
-    """Prefix sums leave no digit of the last steps of a cosine; walking from the target keeps all."""
+    """Prefix sums leave no digit of a cosine's last steps; walking from the target keeps all."""
     steps = 10_000_000
     eta = np.array(cb.schedules.cosine(steps))
     distance, noise = cb.terms(eta)
     exact = oracle.walk([oracle.Lane(eta[-1000:], np.ones(1000), 1000, eta[-1])], "last")
     far = np.cumsum(eta[:-1000][::-1].astype(np.longdouble))
-    gap = np.longdouble(0.5) / exact[0][0] - eta[0] * 0
+    gap = 0.5 / exact[0][0]
     length = gap + far
     more = np.sum(eta[:-1000][::-1].astype(np.longdouble) ** 2 / (gap + far - eta[:-1000][::-1]))
     assert float(abs(distance * 2 * length[-1] - 1)) < 2e-13

@@ -1,4 +1,4 @@
-"""What the bounds are: closed forms, laws, the published numbers, and the reference implementation."""
+"""What the bounds are: published numbers, closed forms, laws, and the reference."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def same(x, y, rtol=1e-12):
     np.testing.assert_allclose(x, y, rtol=rtol)
 
 
-# --- the paper's numbers ---------------------------------------------------------------------------
+# --- the paper's numbers -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,22 @@ def test_tight_is_the_exact_worst_case(name, worst_case):
     assert cb.bound(schedule, gamma, kind="tight") == pytest.approx(worst_case, abs=1e-5)
 
 
-# --- closed forms ----------------------------------------------------------------------------------
+# --- closed forms --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100, 12_345])
 def test_constant_schedule(count):
-    same(cb.terms(cb.schedules.constant(count), G=3.0, D=2.0), cb.theory.constant_terms(count, 3.0, 2.0))
+    same(
+        cb.terms(cb.schedules.constant(count), G=3.0, D=2.0),
+        cb.theory.constant_terms(count, 3.0, 2.0),
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100, 12_345])
 def test_linear_schedule(count):
-    same(cb.terms(cb.schedules.linear(count), G=3.0, D=2.0), cb.theory.linear_terms(count, 3.0, 2.0))
+    same(
+        cb.terms(cb.schedules.linear(count), G=3.0, D=2.0), cb.theory.linear_terms(count, 3.0, 2.0)
+    )
 
 
 @pytest.mark.parametrize("count", [40, 400, 4000])
@@ -92,7 +97,7 @@ def test_tight_at_the_minimax_steps(count):
     same(cb.bound(eta, G=2.0, D=3.0, kind="tight"), 6.0 / np.sqrt(count))
 
 
-# --- laws ------------------------------------------------------------------------------------------
+# --- laws ----------------------------------------------------------------------------------------
 
 
 @fast
@@ -186,7 +191,7 @@ def test_reference(eta, gamma, kind, last_step):
     same(found, float(expected), 1e-9)
 
 
-# --- the search over the free last step ------------------------------------------------------------
+# --- the search over the free last step ----------------------------------------------------------
 
 
 def hostile(rng):
@@ -237,7 +242,7 @@ def test_two_equal_minima():
     same(one, two)
 
 
-# --- the edges -------------------------------------------------------------------------------------
+# --- the edges -----------------------------------------------------------------------------------
 
 
 def test_zero_steps():

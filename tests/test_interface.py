@@ -10,7 +10,7 @@ BATCH = RNG.random((3, 2, 50)) + 0.01
 FUNCTIONS = [cb.bound, cb.curve, cb.terms, cb.tune]
 
 
-# --- arrays in, arrays out -------------------------------------------------------------------------
+# --- arrays in, arrays out -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["last", "tight", "average"])
@@ -57,7 +57,9 @@ def test_at():
     np.testing.assert_array_equal(cb.curve(BATCH, at="all"), every)
     assert cb.terms(BATCH).noise.shape == (3, 2)
     assert cb.tune(BATCH, at="all").gamma.shape == (3, 2, 50)
-    np.testing.assert_allclose(cb.tune(BATCH, at=[50]).omega[..., 0], cb.tune(BATCH).omega, rtol=1e-13)
+    np.testing.assert_allclose(
+        cb.tune(BATCH, at=[50]).omega[..., 0], cb.tune(BATCH).omega, rtol=1e-13
+    )
 
 
 def test_axis():
@@ -139,10 +141,12 @@ def test_threads_do_not_change_a_bit(kind):
         at = [1, 40] if kind == "tight" else "all"
         one = cb.curve(eta, 0.1, kind=kind, at=at, nthreads=1)
         for nthreads in (2, 3, 7):
-            np.testing.assert_array_equal(cb.curve(eta, 0.1, kind=kind, at=at, nthreads=nthreads), one)
+            np.testing.assert_array_equal(
+                cb.curve(eta, 0.1, kind=kind, at=at, nthreads=nthreads), one
+            )
 
 
-# --- refusals --------------------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import mpmath
 import numpy as np
-import oracle
 import pytest
-from cvxbound import reference, theory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import oracle
+from cvxbound import reference, theory
 
 STEP = st.floats(1e-4, 1.0)
 NORM = st.floats(1e-2, 1.0)

@@ -74,7 +74,12 @@ def test_impossible_environment(variable, value, message):
 
 
 def test_threads_from_the_environment():
-    assert python("import cvxbound as cb; print(cb.info()['threads'])", CVXBOUND_NUM_THREADS="3").stdout == "3\n"
+    assert (
+        python(
+            "import cvxbound as cb; print(cb.info()['threads'])", CVXBOUND_NUM_THREADS="3"
+        ).stdout
+        == "3\n"
+    )
 
 
 def test_import_needs_numpy_alone():

@@ -156,8 +156,8 @@ class RhoSearch {
         mirrored_(tight_ && step_norm_ < last_norm_),
         merged_(merge_distant_steps(recursion, sources)),
         evaluate_(kernels, recursion,
-                  {sources.eta, sources.norm, sources.count, mirrored_ ? step_norm_ : last_norm_},
-                  length) {}
+                  {sources.eta, sources.norm, sources.count, mirrored_ ? step_norm_ : last_norm_}, length) {
+  }
 
   Split run() {
     scan_bracket();
@@ -240,15 +240,15 @@ class RhoSearch {
     const double cap = 60 * std::log(2.0);
     if (gamma_ > 0) {
       high = std::log(2 * best / gamma_) - 2 * std::log(held);
-      low = swapped > 0 ? std::log(gamma_ / (2 * best)) + 2 * (log_step + std::log(swapped))
-                        : log_step - cap;
+      low =
+          swapped > 0 ? std::log(gamma_ / (2 * best)) + 2 * (log_step + std::log(swapped)) : log_step - cap;
     } else {
       const double ratio = tight_ ? best / held : (best / held) * (best / held);
       high = std::log(length_) + (ratio < 1 ? std::log(ratio) - std::log1p(-ratio) : cap);
       high = std::min(high, std::log(length_) + cap);
       const double c = (step_ * swapped / best) * (step_ * swapped / best);
-      low = swapped > 0 ? std::log(2 * c / (length_ + std::sqrt(length_ * length_ + 4 * c)))
-                        : log_step - cap;
+      low =
+          swapped > 0 ? std::log(2 * c / (length_ + std::sqrt(length_ * length_ + 4 * c))) : log_step - cap;
     }
     if (tight_) low = std::max(low, log_step);
     low = std::isfinite(low) ? low : log_step - cap;
@@ -272,8 +272,8 @@ class RhoSearch {
     for (const std::size_t i : minima) {
       if (floor_of(i) > at(minima[0]) + 2 * kMergeError) continue;
       const auto separate = [&](std::size_t j) {
-        const auto barrier = std::max_element(values_.begin() + std::min(i, j),
-                                              values_.begin() + std::max(i, j) + 1);
+        const auto barrier =
+            std::max_element(values_.begin() + std::min(i, j), values_.begin() + std::max(i, j) + 1);
         return *barrier > at(i) + kRounding;
       };
       if (std::all_of(found.begin(), found.end(), separate)) found.push_back(i);
@@ -337,8 +337,8 @@ class RhoSearch {
         lowest_value = value;
       }
     }
-    const double x = golden_section(objective, node[std::min(lowest + 1, kWalkers - 1)],
-                                    node[std::max(lowest - 1, 0)]);
+    const double x =
+        golden_section(objective, node[std::min(lowest + 1, kWalkers - 1)], node[std::max(lowest - 1, 0)]);
     split = interpolate(x);
     return x;
   }
@@ -386,8 +386,7 @@ void walk_from(const Kernels& kernels, const Recursion& recursion, const Sources
   }
 }
 
-Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
-               double gamma) {
+Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources, double gamma) {
   std::int64_t m = sources.count - 1;
   while (m >= 0 && sources.eta[m] == 0) --m;
   // A zero gradient at x_t, or for `tight` at the last point a step was taken from, means f(x_t) = f*.

@@ -11,9 +11,9 @@ namespace cvxbound {
 /// One schedule as a target sees it: its sources are the steps before it.
 struct Sources {
   const double* eta;
-  const double* norm;   ///< null: G = 1
-  std::int64_t count;   ///< t - 1
-  double last_norm;     ///< G_t
+  const double* norm;  ///< null: G = 1
+  std::int64_t count;  ///< t - 1
+  double last_norm;    ///< G_t
 };
 
 struct Split {
@@ -35,7 +35,6 @@ void walk_from(const Kernels& kernels, const Recursion& recursion, const Sources
 /// (3) walks the true schedule from 32 Chebyshev nodes around every grid point next to which the
 /// minimum could lie; the interpolant through them is exact to rounding.
 /// Cost: one walk of 32 rho a window of width 3, nearly always a single one.
-Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources,
-               double gamma);
+Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources& sources, double gamma);
 
 }  // namespace cvxbound

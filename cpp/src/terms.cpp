@@ -44,8 +44,7 @@ struct Schedule {
   for (std::int64_t i = 0; i < n; ++i) {
     if (x[i] >= 0 && x[i] <= largest) continue;
     throw std::invalid_argument(std::string(name) + " must lie in [0, " + std::to_string(largest) +
-                                "]; found " + std::to_string(x[i]) + " at entry " +
-                                std::to_string(i));
+                                "]; found " + std::to_string(x[i]) + " at entry " + std::to_string(i));
   }
   throw std::invalid_argument(std::string("the sum of ") + name + " overflows");
 }
@@ -71,9 +70,7 @@ double fixed_rho(const Schedule& schedule, LastStep last_step, std::int64_t t) {
 }
 
 /// `last` where the virtual step is zero: infinite noise after any movement, else no bound at all.
-Split zero_last_step(double moved) {
-  return moved > 0 ? Split{0.5 / moved, kInf, 0} : Split{kInf, 0, 0};
-}
+Split zero_last_step(double moved) { return moved > 0 ? Split{0.5 / moved, kInf, 0} : Split{kInf, 0, 0}; }
 
 Split last_from(double distance, double sum, double rho, double norm) {
   return {0.5 / distance, 0.5 * ((rho * norm) * norm + sum), rho};
@@ -202,9 +199,10 @@ class Runner {
     parallel_for(
         batch_.items, outer,
         [&](std::int64_t i) {
-          const Targets targets = {batch_.horizons, horizons,
-                                   {out.distance + i * horizons, out.noise + i * horizons,
-                                    out.rho + i * horizons}};
+          const Targets targets = {
+              batch_.horizons,
+              horizons,
+              {out.distance + i * horizons, out.noise + i * horizons, out.rho + i * horizons}};
           run_item(i, targets, inner, outer > 1 ? nullptr : options_.interrupt);
         },
         options_.interrupt);
@@ -219,8 +217,7 @@ class Runner {
 
   Schedule schedule(std::int64_t item) const {
     const double* eta = batch_.eta + row(batch_.eta_row, item) * batch_.steps;
-    const double* norm =
-        batch_.norm ? batch_.norm + row(batch_.norm_row, item) * batch_.steps : nullptr;
+    const double* norm = batch_.norm ? batch_.norm + row(batch_.norm_row, item) * batch_.steps : nullptr;
     return {eta, norm, batch_.steps};
   }
 
@@ -348,9 +345,8 @@ void check_shape(const Batch& batch) {
   if (batch.steps < 1) throw std::invalid_argument("a schedule needs at least one step");
   for (std::int64_t i = 0; i < batch.horizon_count && batch.horizons; ++i) {
     if (batch.horizons[i] < 1 || batch.horizons[i] > batch.steps) {
-      throw std::invalid_argument("horizons must lie in 1.." + std::to_string(batch.steps) +
-                                  "; found " + std::to_string(batch.horizons[i]) + " at entry " +
-                                  std::to_string(i));
+      throw std::invalid_argument("horizons must lie in 1.." + std::to_string(batch.steps) + "; found " +
+                                  std::to_string(batch.horizons[i]) + " at entry " + std::to_string(i));
     }
   }
 }
@@ -375,8 +371,8 @@ void walk(Kind kind, const double* eta, const double* norm, std::int64_t steps, 
   const Kernels& kernels = active_kernels();
   const Schedule schedule = {eta, norm, steps};
   check(kernels, schedule);
-  walk_from(kernels, kind == Kind::tight ? kTight : kLast, schedule.sources(steps), rho, count,
-            distance, noise);
+  walk_from(kernels, kind == Kind::tight ? kTight : kLast, schedule.sources(steps), rho, count, distance,
+            noise);
 }
 
 }  // namespace cvxbound

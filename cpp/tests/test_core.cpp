@@ -36,9 +36,7 @@ using Array = std::vector<double>;
 
 /// Exactly sized on the heap, so that AddressSanitizer sees one element too far.
 struct Exact {
-  explicit Exact(const Array& x) : data(new double[x.size()]) {
-    std::copy(x.begin(), x.end(), data.get());
-  }
+  explicit Exact(const Array& x) : data(new double[x.size()]) { std::copy(x.begin(), x.end(), data.get()); }
   std::unique_ptr<double[]> data;
 };
 
@@ -97,8 +95,8 @@ Array random_steps(std::size_t n, std::mt19937_64& rng, double decades, bool zer
   return x;
 }
 
-const std::vector<std::size_t> kSizes = {1,  2,  3,   4,   5,   7,   8,   9,   15,  16,   17,  31, 32,
-                                         33, 63, 64,  65,  127, 128, 129, 255, 256, 257,  511, 513, 700};
+const std::vector<std::size_t> kSizes = {1,  2,  3,  4,  5,   7,   8,   9,   15,  16,  17,  31,  32,
+                                         33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 700};
 
 void test_every_horizon_of_last() {
   std::mt19937_64 rng(1);
@@ -109,8 +107,8 @@ void test_every_horizon_of_last() {
         const Array norm = varying ? random_steps(n, rng, 4, false) : Array();
         const Result curve = run(eta, norm, Kind::last, LastStep::given);
         for (std::size_t t = 1; t <= n; ++t) {
-          const std::string where = "n=" + std::to_string(n) + " t=" + std::to_string(t) +
-                                    " decades=" + std::to_string(decades);
+          const std::string where =
+              "n=" + std::to_string(n) + " t=" + std::to_string(t) + " decades=" + std::to_string(decades);
           if (eta[t - 1] > 0) {
             const Oracle expected = oracle(eta, norm, t, eta[t - 1], false);
             CHECK(close(curve.distance[t - 1], expected.distance, 5e-15), where);
@@ -265,8 +263,8 @@ void test_batches() {
     const auto row = [&](const Array& x, std::int64_t r) {
       return Array(x.begin() + r * steps, x.begin() + (r + 1) * steps);
     };
-    const Result one = run(row(eta, i % 2), row(norm, i % 3), Kind::tight, LastStep::given, horizons,
-                           gamma[i / 20]);
+    const Result one =
+        run(row(eta, i % 2), row(norm, i % 3), Kind::tight, LastStep::given, horizons, gamma[i / 20]);
     CHECK(one.noise[0] == noise[2 * i] && one.distance[1] == distance[2 * i + 1], std::to_string(i));
   }
 }
@@ -306,7 +304,8 @@ void test_refusals() {
   Array out(1);
   CHECK(!message_of([&] {
            walk(Kind::tight, one.data(), nullptr, 1, zero.data(), 1, out.data(), out.data());
-         }).empty(), "");
+         }).empty(),
+        "");
 }
 
 void test_parallel_for() {
@@ -315,8 +314,12 @@ void test_parallel_for() {
     parallel_for(1000, threads, [&](std::int64_t i) { ++seen[i]; }, nullptr);
     CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& x) { return x == 1; }), "");
     const auto failing = [&] {
-      parallel_for(1000, threads, [](std::int64_t i) { if (i == 500) throw std::runtime_error("stop"); },
-                   nullptr);
+      parallel_for(
+          1000, threads,
+          [](std::int64_t i) {
+            if (i == 500) throw std::runtime_error("stop");
+          },
+          nullptr);
     };
     CHECK(message_of(failing) == "stop", std::to_string(threads));
   }
@@ -336,7 +339,8 @@ void test_parallel_for() {
   };
   Array distance(n), noise(n), rho(n);
   CHECK(message_of([&] { terms(batch, options, {distance.data(), noise.data(), rho.data()}); }) ==
-            "interrupted", "");
+            "interrupted",
+        "");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // cvxbound._core: the C++ core as Python sees it. Views in, GIL released, one call, views out.
+#include <pybind11/native_enum.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -31,10 +32,10 @@ std::int64_t columns(const Doubles& array, const char* name) {
   return array.shape(1);
 }
 
-const std::int64_t* rows(const Indices& index, std::int64_t items, std::int64_t limit,
-                         const char* name) {
+const std::int64_t* rows(const Indices& index, std::int64_t items, std::int64_t limit, const char* name) {
   const std::int64_t* row = aligned(index, name);
-  if (index.size() != items) throw std::invalid_argument(std::string(name) + " must have one entry an item");
+  if (index.size() != items)
+    throw std::invalid_argument(std::string(name) + " must have one entry an item");
   for (std::int64_t i = 0; i < items; ++i) {
     if (row[i] < 0 || row[i] >= limit) throw std::invalid_argument(std::string(name) + " is out of range");
   }
@@ -46,10 +47,10 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-py::tuple terms(const Doubles& eta, const std::optional<Doubles>& norm,
-                const std::optional<Doubles>& gamma, const Indices& eta_row, const Indices& norm_row,
-                const Indices& gamma_row, const std::optional<Indices>& horizons,
-                cvxbound::Kind kind, cvxbound::LastStep last_step, int nthreads) {
+py::tuple terms(const Doubles& eta, const std::optional<Doubles>& norm, const std::optional<Doubles>& gamma,
+                const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
+                const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
+                int nthreads) {
   cvxbound::Batch batch;
   batch.items = eta_row.size();
   batch.steps = columns(eta, "eta");
@@ -107,22 +108,24 @@ py::tuple walk(cvxbound::Kind kind, const Doubles& eta, const std::optional<Doub
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "The C++ core of cvxbound. Private: call the functions of the package instead.";
 
-  py::enum_<cvxbound::Kind>(m, "Kind")
+  py::native_enum<cvxbound::Kind>(m, "Kind", "enum.Enum")
       .value("last", cvxbound::Kind::last)
       .value("tight", cvxbound::Kind::tight)
-      .value("average", cvxbound::Kind::average);
-  py::enum_<cvxbound::LastStep>(m, "LastStep")
+      .value("average", cvxbound::Kind::average)
+      .finalize();
+  py::native_enum<cvxbound::LastStep>(m, "LastStep", "enum.Enum")
       .value("given", cvxbound::LastStep::given)
       .value("repeat", cvxbound::LastStep::repeat)
-      .value("free", cvxbound::LastStep::free);
+      .value("free", cvxbound::LastStep::free)
+      .finalize();
 
   m.def("terms", &terms, py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
         py::arg("gamma").noconvert().none(true), py::arg("eta_row").noconvert(),
         py::arg("norm_row").noconvert(), py::arg("gamma_row").noconvert(),
         py::arg("horizons").noconvert().none(true), py::arg("kind"), py::arg("last_step"),
         py::arg("nthreads"));
-  m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(),
-        py::arg("norm").noconvert().none(true), py::arg("rho").noconvert());
+  m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
+        py::arg("rho").noconvert());
   m.def("active_isa", &cvxbound::active_isa);
   m.def("available_isas", &cvxbound::available_isas);
   m.def("default_threads", &cvxbound::default_threads);

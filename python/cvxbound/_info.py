@@ -24,9 +24,9 @@ def info() -> Info:
     -------
     dict
         ``version``; ``isa``: instruction set in use (the best one available, or the one named by
-        ``CVXBOUND_FORCE_ISA``); ``isas``: those available; ``threads``: how many are used by default
-        (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``: the CUDA
-        version the package was built with, None for a build without.
+        ``CVXBOUND_FORCE_ISA``); ``isas``: those available; ``threads``: how many are used by
+        default (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``:
+        the CUDA version the package was built with, None for a build without.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class _Problem(NamedTuple):
         return found.distance * self.radius**2, found.noise
 
     def place_time(self, values: Float) -> Float:
-        """(*batch, horizons) with the time axis dropped for a single horizon, or where it came from."""
+        """Drop the time axis of (*batch, horizons) for one horizon, or move it to its place."""
         if self.at is not None and self.at.ndim == 0:
             return values[..., 0]
         return np.moveaxis(values, -1, self.axis) if self.axis != -1 else values

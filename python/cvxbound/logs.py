@@ -69,8 +69,8 @@ _LOSS = _Names(
     "loss",
     (
         r"(val|valid|validation|eval|test)[_/ ]loss",
-        r"(train|training)[_/ ]loss",
         r"(lm[_ ])?loss",
+        r"(train|training)[_ ]loss",  # last: to Hugging Face it is the mean over the run
     ),
 )
 
@@ -274,7 +274,7 @@ def losses(
         As for `learning_rates`.
     loss, step, lr : str, optional
         Column names, where they are not found by themselves. The loss is a validation loss
-        (val_loss, eval_loss, ...) if there is one, else a training loss (train_loss), else loss.
+        (val_loss, eval_loss, ...) if there is one, else loss, else train_loss.
     first_step : int, optional
         As for `learning_rates`.
 
@@ -499,17 +499,15 @@ def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
     """Read one JSON document, or one a line."""
     # NaN and Infinity stay text, as in a CSV file: nothing logged is not the same as NaN logged.
     decoder = json.JSONDecoder(parse_constant=str)
-    body = text.strip()
     try:
-        document, end = decoder.raw_decode(body)
+        document, end = decoder.raw_decode(text, len(text) - len(text.lstrip()))
     except json.JSONDecodeError as error:
-        line = error.lineno + text[: text.index(body[0])].count("\n")
-        raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
-    if end < len(body):
+        raise ValueError(f"{path}, line {error.lineno}: {_bad_json(error)}") from None
+    if text[end:].strip():
         return _parse_json_lines(path, text, decoder)
     try:
         return _columns(document), None
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 

@@ -48,6 +48,9 @@ _HORIZONS = 1000
 # One horizon of `tight` costs a search: a fifth as many where the schedule is long.
 _HORIZONS_TIGHT, _LONG = 200, 50_000
 
+# The bound is drawn up to this many times its last value.
+_TIMES_LAST, _TIMES_LAST_LOG = 2.5, 30.0
+
 # Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1)))
@@ -92,6 +95,8 @@ class Curve:
         The base learning rate.
     kind : str
         Which bound.
+    normalised : bool
+        Whether D = G = 1: `gamma` is then in units of D/G, and `omega` of D G.
     loss : Loss, optional
         What was measured.
     """
@@ -103,6 +108,7 @@ class Curve:
     omega: Float
     gamma: float
     kind: str
+    normalised: bool = False
     loss: Loss | None = None
 
 
@@ -183,7 +189,8 @@ def sample(
     few = kind == "tight" and steps.size > _LONG
     horizon, values = _sample(omega, steps, _HORIZONS_TIGHT if few else _HORIZONS, log_x)
     step = np.union1d(_horizons.outline(steps, 500), _horizons.spread(steps.size, 500))
-    return Curve(name, step, steps[step - 1], horizon, values, gamma, kind, loss)
+    normalised = D == 1 and bool(np.all(np.asarray(G) == 1))
+    return Curve(name, step, steps[step - 1], horizon, values, gamma, kind, normalised, loss)
 
 
 def _sample(
@@ -293,25 +300,26 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
 
     Notes
     -----
-    Unless `log_x`, the axis of the bound ends at a few times the last values, far below where the
-    curves start. The losses are shifted and scaled, all of them alike, to where they agree best with
-    the bounds: only the form of the curves can be compared.
+    The axis of the bound ends at a few times the last values, or at thirty times with `log_x`, far
+    below where the curves start. The losses are shifted and scaled, all of them alike, to where they
+    agree best with the bounds: only the form of the curves can be compared.
     """
     if not curves:
         raise ValueError("a figure needs at least one curve")
-    low, high = _range(curves, log_x)
+    low, high = _range(curves, _TIMES_LAST_LOG if log_x else _TIMES_LAST)
     height = 6.0 + 0.2 * len(curves)
     drawing = _figure_class()(figsize=(7.2, height), layout="constrained")
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     measured = [curve.loss for curve in curves if curve.loss is not None]
-    fit = _fit_losses(curves, low, high) if measured else None
+    fit = _fit_losses(curves) if measured else None
     for curve, style in zip(curves, _styles(), strict=False):
-        label = f"{_short(curve.label)}: base LR {curve.gamma:.3g}"
+        unit = " D/G" if curve.normalised else ""
+        label = f"{_short(curve.label)}: base LR {curve.gamma:.3g}{unit}"
         top.plot(curve.step, curve.eta, label=label, **style)
         bottom.plot(curve.horizon, _finite(curve.omega), **style)
         if fit is not None and curve.loss is not None:
             values = fit.to_bound(curve.loss.value)
-            thin = {"color": style["color"], "linewidth": 0.9, "alpha": 0.55}
+            thin = {"color": style["color"], "linewidth": 0.9, "alpha": 0.7}
             bottom.plot(curve.loss.step, values if not log_x else _positive(values), **thin)
     bottom.set_ylim(low, high)
     if log_x:
@@ -338,12 +346,18 @@ def _annotate(top: Axes, bottom: Axes, curves: Sequence[Curve], log_x: bool) -> 
     top.set(ylabel="learning rate / peak", ylim=(0, None))
     kinds = ", ".join(dict.fromkeys(curve.kind for curve in curves))
     last = max(int(curve.step[-1]) for curve in curves)
-    first = 1 if log_x else 0
-    bottom.set(xlabel="step", ylabel=f"bound on f - f* ({kinds})", xlim=(first, max(last, 2)))
+    unit = " / D G" if all(curve.normalised for curve in curves) else ""
+    first = min(_first_shown(curve, bottom.get_ylim()[1]) for curve in curves) if log_x else 0
+    bottom.set(xlabel="step", ylabel=f"bound on f - f*{unit} ({kinds})", xlim=(first, last))
     bottom.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in (top, bottom):
         axes.grid(alpha=0.3, linewidth=0.6)
         axes.spines["top"].set_visible(False)
+
+
+def _first_shown(curve: Curve, high: float) -> int:
+    """The first step at which a bound is in the figure, if it is not the last."""
+    return int(curve.horizon[:-1][curve.omega[:-1] <= high].min(initial=curve.horizon[-1] - 1)) or 1
 
 
 def _short(label: str, most: int = 64) -> str:
@@ -362,25 +376,21 @@ def _positive(values: Float) -> Float:
     return np.where(values > 0, values, np.nan)
 
 
-def _range(curves: Sequence[Curve], log_y: bool) -> tuple[float, float]:
-    """The bounds to show: on a linear axis not the first steps, which are far above the rest."""
+def _range(curves: Sequence[Curve], times_last: float) -> tuple[float, float]:
+    """The bounds to show: not the first steps, which are far above the rest."""
     lows, highs, lasts = [], [], []
     for curve in curves:
         finite = np.isfinite(curve.omega)
         if finite.any():
             values = curve.omega[finite]
-            late = values[curve.horizon[finite] >= (1 if log_y else 0.02) * curve.horizon[-1]]
             lows.append(values.min())
-            highs.append(values.max() if log_y or not late.size else late.max())
+            highs.append(values.max())
             lasts.append(values[-1])
     if not lows:
         raise ValueError("every bound is infinite: nothing to draw")
-    low, high = float(min(lows)), float(max(highs))
-    if log_y:
-        return low / 1.2, high * 1.2
-    high = min(high, 2.5 * max(lasts))
+    low, high = float(min(lows)), float(min(max(highs), times_last * max(lasts)))
     margin = 0.06 * (high - low) or 0.06 * high
-    return low - margin, high + margin
+    return (low - margin if times_last == _TIMES_LAST else low / 1.1), high + margin
 
 
 class _Fit(NamedTuple):
@@ -396,17 +406,17 @@ class _Fit(NamedTuple):
         return (loss - self.offset) / self.slope
 
 
-def _fit_losses(curves: Sequence[Curve], low: float, high: float) -> _Fit:
-    """The line by least squares, all curves together, over the steps that a figure shows.
+def _fit_losses(curves: Sequence[Curve]) -> _Fit:
+    """The line by least squares, all curves together, over what a figure with linear axes shows.
 
-    Where losses rise as the bounds fall, their range is drawn over the range of the figure.
+    Where losses rise as the bounds fall, their range is drawn over the range of the bounds.
     """
+    low, high = _range(curves, _TIMES_LAST)
     omegas, losses = [], []
     for curve in curves:
         if curve.loss is not None:
             omega = np.interp(curve.loss.step, curve.horizon, _finite(curve.omega))
-            late = curve.loss.step >= 0.02 * curve.horizon[-1]
-            shown = (omega <= high) & np.isfinite(curve.loss.value) & late
+            shown = (omega <= high) & np.isfinite(curve.loss.value)
             omegas.append(omega[shown])
             losses.append(curve.loss.value[shown])
     x, y = np.concatenate(omegas), np.concatenate(losses)
