@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,7 @@ def outline(values: Float, bins: int) -> Int:
         return np.arange(1, values.size + 1)
     edges = np.linspace(0, values.size, bins + 1).astype(np.int64)
     found = {0, values.size - 1}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         stretch = values[start:stop]
         found.update((int(start + stretch.argmin()), int(start + stretch.argmax())))
     return np.array(sorted(found), dtype=np.int64) + 1

@@ -6,9 +6,9 @@
 >>> [round(curve.gamma, 4) for curve in curves]
 [0.0482, 0.0254]
 
-``plot.save(plot.figure(curves), "bounds.png")`` then draws the schedules above their bounds, each at
-its best base learning rate. A million steps are drawn from about a thousand, chosen where the curves
-bend.
+``plot.save(plot.figure(curves), "bounds.png")`` then draws the schedules above their bounds, each
+at its best base learning rate. A million steps are drawn from about a thousand, chosen where the
+curves bend.
 """
 
 from __future__ import annotations
@@ -168,14 +168,14 @@ def sample(
     steps = np.asarray(eta, np.float64)
     if steps.ndim != 1 or not steps.size:
         raise ValueError(f"a figure shows one schedule at a time; got shape {steps.shape}")
-    name = label or getattr(eta, "name", "schedule")
+    name = label or str(getattr(eta, "name", "schedule"))
     if gamma is None:
         best = _tune(steps, G=G, D=D, kind=kind, last_step=last_step, nthreads=nthreads)
         gamma = float(best.gamma)
         if not 0 < gamma < np.inf or not np.isfinite(best.omega):
             raise ValueError(
-                f"{name}: no base learning rate gives a finite bound at the last step; give one, or "
-                "repeat the step before it (last_step='repeat')"
+                f"{name}: no base learning rate gives a finite bound at the last step; give one, "
+                "or repeat the step before it (last_step='repeat')"
             )
 
     def omega(at: Int) -> Float:
@@ -200,9 +200,7 @@ def _sample(
         every = np.arange(1, eta.size + 1)
         return every, omega(every)
     # The bound bends where the schedule does, however short its cycles are.
-    start = np.union1d(
-        _horizons.spread(eta.size, count // 3), _horizons.outline(eta, count // 10)
-    )
+    start = np.union1d(_horizons.spread(eta.size, count // 3), _horizons.outline(eta, count // 10))
     return _horizons.refine(omega, start, count, logarithmic=log_x)
 
 
@@ -301,8 +299,8 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
     Notes
     -----
     The axis of the bound ends at a few times the last values, or at thirty times with `log_x`, far
-    below where the curves start. The losses are shifted and scaled, all of them alike, to where they
-    agree best with the bounds: only the form of the curves can be compared.
+    below where the curves start. The losses are shifted and scaled, all of them alike, to where
+    they agree best with the bounds: only the form of the curves can be compared.
     """
     if not curves:
         raise ValueError("a figure needs at least one curve")
@@ -328,6 +326,9 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
         right = bottom.secondary_yaxis("right", functions=(fit.to_loss, fit.to_bound))
         names = ", ".join(dict.fromkeys(loss.name for loss in measured))
         right.set_ylabel(f"{names} (thin lines), scaled to the bound")
+        if log_x:
+            right.yaxis.set_major_formatter("{x:.4g}")
+            right.yaxis.set_minor_formatter("{x:.4g}")
     _annotate(top, bottom, curves, log_x)
     drawing.legend(loc="outside upper left", fontsize="small", frameon=False)
     return drawing

@@ -891,11 +891,14 @@ def _before_the_log(
         return np.empty(0)
     # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
     # the families; one that does not is on the line to the first row.
-    top = min(_count(warmup, int(rates.step[-1]), "warmup") + 1, first)
+    in_steps = isinstance(warmup, (int, np.integer))  # may be more than a run cut short has
+    length = _count(warmup, _MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
+    top = min(length + 1, first)
     start, span = 0.0, top
     if warmup_start is not None:
         start, span = _ratio(warmup_start, "warmup_start") * peak, max(top - 1, 1)
-    return rate - (rate - start) * np.maximum(top - t, 0) / span
+    left = np.maximum(top - t, 0) / span
+    return rate * (1 - left) + start * left
 
 
 def _log_note(params: Mapping[str, Any]) -> str:

@@ -1,0 +1,257 @@
+"""The commands: read, compute, show."""
+
+# Annotations are read at run time: cyclopts makes the options of them.
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .. import __version__, plot
+from . import _documents, _inputs, _reports, _tables
+from ._doctor import diagnose
+from ._inputs import Subject, UsageError
+from ._options import BOUND, LOGS, BoundOptions, Counts, Json, Labels, LogOptions, Out, Steps
+
+_WIDE = 200  # columns where the output is not a terminal: nobody's window cuts it off
+
+_EPILOGUE = """
+A SCHEDULE is the name of a family, with parameters after a colon
+(`wsd:cooldown=0.4,shape=1-sqrt`, `piecewise:milestones=0.8/0.9,factors=0.316/0.1`), or the log of a
+training run (.csv, .tsv, .json, .jsonl), or several logs of one run joined with +
+(`stable.csv+cooldown.csv`).
+"""
+
+Schedules = Annotated[str, Parameter(name="SCHEDULE", required=True, help="See below.")]
+OneSchedule = Annotated[str, Parameter(name="SCHEDULE", help="See below.")]
+
+app = App(
+    name="cvxbound",
+    help="What a learning-rate schedule is worth, before the compute is spent.",
+    version=__version__,
+    help_epilogue=_EPILOGUE,
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command(name="compare")
+def compare_command(
+    *schedules: Schedules,
+    steps: Steps = None,
+    out: Out | None = None,
+    label: Labels = None,
+    bound: BoundOptions = BOUND,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Rank schedules, each at its best base learning rate.
+
+    The first one is what the others are relative to. If it is the log of a run whose peak learning
+    rate was tuned, the table has the learning rate to use for each of the others.
+    """
+    target = None if out is None else plot.check_path(out)
+    subjects = _inputs.load(schedules, steps, logs, bound.last_step, label)
+    problem = _reports.Problem.of(bound, default=("last", "tight"))
+    drawn = len(subjects) * plot.ROUNDS if target else 0
+    with _progress(len(subjects) * len(problem.kinds) + drawn) as tick:
+        report = _reports.compare(problem, subjects, tick)
+        if target is not None:
+            plot.save(plot.figure(_curves(problem, subjects, tick)), target)
+    _show(as_json, _documents.comparison(report, out), _tables.comparison(report, out))
+
+
+@app.command(name="bound")
+def bound_command(
+    schedule: OneSchedule,
+    *,
+    at: Counts | None = None,
+    steps: Steps = None,
+    bound: BoundOptions = BOUND,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Evaluate the bound of a schedule after some of its steps.
+
+    Parameters
+    ----------
+    at
+        The steps, such as 100,1000; by default the last one.
+    """
+    (subject,) = _inputs.load([schedule], steps, logs, bound.last_step)
+    problem = _reports.Problem.of(bound, default=("last",))
+    report = _reports.values(problem, subject, at)
+    _show(as_json, _documents.values(report), _tables.values(report))
+
+
+@app.command(name="tune")
+def tune_command(
+    schedule: OneSchedule,
+    *,
+    steps: Steps = None,
+    bound: BoundOptions = BOUND,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Find the best base learning rate of a schedule, and what other schedules would do."""
+    (subject,) = _inputs.load([schedule], steps, logs, bound.last_step)
+    problem = _reports.Problem.of(bound, default=("last", "tight"))
+    with _progress(len(problem.kinds) * (1 + len(_reports.ALTERNATIVES))) as tick:
+        report = _reports.tune(problem, subject, tick)
+    _show(as_json, _documents.tuning(report), _tables.tuning(report))
+
+
+@app.command(name="plot")
+def plot_command(
+    *schedules: Schedules,
+    out: Out,
+    steps: Steps = None,
+    label: Labels = None,
+    log_x: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    loss: Annotated[bool, Parameter(name="--loss", show_default=False)] = True,
+    loss_column: str | None = None,
+    bound: BoundOptions = BOUND,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Draw schedules above their bounds, and over these the losses of the runs among them.
+
+    Parameters
+    ----------
+    log_x
+        Logarithmic steps and bounds.
+    loss
+        Whether to draw losses: of validation if they were logged, else of training.
+    loss_column
+        Column of the loss, where its name does not tell.
+    """
+    target = plot.check_path(out)
+    subjects = _inputs.load(schedules, steps, logs, bound.last_step, label)
+    problem = _reports.Problem.of(bound, default=("last",))
+    losses = [_loss(subject, logs, loss_column) if loss else None for subject in subjects]
+    with _progress(len(subjects) * plot.ROUNDS) as tick:
+        curves = _curves(problem, subjects, tick, losses, log_x)
+        plot.save(plot.figure(curves, log_x=log_x), target)
+    shown = problem, subjects, curves, out
+    _show(as_json, _documents.drawing(*shown), _tables.drawing(*shown))
+
+
+@app.command(name="doctor")
+def doctor_command(*, as_json: Json = False) -> int:
+    """Check this installation against values in closed form, and list what it could use."""
+    report = diagnose()
+    _show(as_json, _documents.diagnosis(report), _tables.diagnosis(report))
+    return 0 if report.ok else 1
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return what to exit with."""
+    try:
+        code = app(list(argv), exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except (CycloptsError, UsageError) as error:
+        return _fail(f"{error} Try `cvxbound --help`.", 2)
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _closed_pipe()
+        return _fail(_message(error), 1)
+    except KeyboardInterrupt:
+        return 130
+    return code or 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"cvxbound: {' '.join(message.split())}\n")
+    return code
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "not enough memory; take fewer steps"
+    return str(error)
+
+
+def _closed_pipe() -> int:
+    """Let nothing be written to a pipe that nobody reads, not even as Python exits."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # as a shell reports a command that SIGPIPE ended
+
+
+class _Terminal(Console):
+    """A console that leaves a closed pipe to `run`."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+def _show(as_json: bool, document: Mapping[str, Any], table: RenderableType) -> None:
+    """Write a result to the standard output."""
+    if as_json:
+        sys.stdout.write(_documents.dumps(document) + "\n")
+        return
+    console = _Terminal(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(table)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on the standard error while a person looks; call what it yields after each part."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = BarColumn(bar_width=30), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda what: bar.update(task, advance=1, description=what)
+
+
+def _curves(
+    problem: _reports.Problem,
+    subjects: Sequence[Subject],
+    tick: Callable[[str], None],
+    losses: Sequence[plot.Loss | None] = (),
+    log_x: bool = False,
+) -> list[plot.Curve]:
+    """What a figure shows: the first bound of the problem, whichever else the tables have."""
+    curves = []
+    for i, subject in enumerate(subjects):
+
+        def progress(what: str = f"{subject.label}: curve") -> None:
+            tick(what)
+
+        curves.append(
+            plot.sample(
+                subject.schedule,
+                problem.gamma,
+                label=subject.label,
+                loss=losses[i] if losses else None,
+                kind=problem.kinds[0],
+                log_x=log_x,
+                progress=progress,
+                **problem.arguments,
+            )
+        )
+    return curves
+
+
+def _loss(subject: Subject, logs: LogOptions, column: str | None) -> plot.Loss | None:
+    """The losses that a run logged; without any, the figure is drawn all the same."""
+    if not subject.read:
+        return None
+    try:
+        found = _inputs.losses(subject, logs, column)
+    except ValueError as error:
+        if column is not None:
+            raise
+        sys.stderr.write(f"cvxbound: no loss is drawn: {error}\n")
+        return None
+    return plot.Loss(found.step, found.value, " + ".join(dict.fromkeys(found.columns)))

@@ -1,0 +1,148 @@
+"""Reports as JSON: the same keys every time, null where there is nothing to say."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ._reports import FACTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .. import plot
+    from ._doctor import Diagnosis
+    from ._inputs import Subject
+    from ._reports import Best, Comparison, Problem, Tuning, Values
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """One line of JSON. Infinities are the texts "inf" and "-inf", and NaN is null."""
+    return json.dumps(_finite(document), allow_nan=False)
+
+
+def comparison(report: Comparison, figure: Path | None) -> dict[str, Any]:
+    """Describe `cvxbound compare`."""
+    rows = [
+        _subject(subject) | {"bounds": {kind: _best(rows[i]) for kind, rows in report.best.items()}}
+        for i, subject in enumerate(report.subjects)
+    ]
+    return _document("compare", report.problem) | {
+        "schedules": rows,
+        "figure": None if figure is None else str(figure),
+    }
+
+
+def values(report: Values) -> dict[str, Any]:
+    """Describe `cvxbound bound`."""
+    points = [
+        {"step": step, "eta": eta, "omega": omega}
+        for step, eta, omega in zip(report.at, report.eta, report.omega, strict=True)
+    ]
+    return (
+        _document("bound", report.problem)
+        | _subject(report.subject)
+        | {"kind": report.kind, "gamma": report.gamma, "points": points}
+    )
+
+
+def tuning(report: Tuning) -> dict[str, Any]:
+    """Describe `cvxbound tune`."""
+    bounds = {
+        kind: _best(best)
+        | {
+            "implied_D_over_G": report.scale(kind),
+            "wrong_gamma": [
+                {"factor": factor, "omega_ratio": ratio}
+                for factor, ratio in zip(FACTORS, report.wrong[kind], strict=True)
+            ],
+        }
+        for kind, best in report.best.items()
+    }
+    others = [
+        _subject(other)
+        | {"bounds": {kind: _best(rows[i]) for kind, rows in report.others_best.items()}}
+        for i, other in enumerate(report.others)
+    ]
+    return (
+        _document("tune", report.problem)
+        | _subject(report.subject)
+        | {"warmup": report.warmup, "bounds": bounds, "alternatives": others}
+    )
+
+
+def drawing(
+    problem: Problem, subjects: Sequence[Subject], curves: Sequence[plot.Curve], figure: Path
+) -> dict[str, Any]:
+    """Describe `cvxbound plot`."""
+    rows = [
+        _subject(subject)
+        | {
+            "kind": curve.kind,
+            "gamma": curve.gamma,
+            "omega": float(curve.omega[-1]),
+            "loss": None if curve.loss is None else curve.loss.name,
+        }
+        for subject, curve in zip(subjects, curves, strict=True)
+    ]
+    return _document("plot", problem) | {"schedules": rows, "figure": str(figure)}
+
+
+def diagnosis(report: Diagnosis) -> dict[str, Any]:
+    """Describe `cvxbound doctor`."""
+    return {
+        "command": "doctor",
+        "version": __version__,
+        "info": dict(report.info),
+        "python": report.python,
+        "platform": report.platform,
+        "packages": [package._asdict() for package in report.packages],
+        "checks": [check._asdict() | {"ok": check.ok} for check in report.checks],
+        "ok": report.ok,
+    }
+
+
+def _document(command: str, problem: Problem) -> dict[str, Any]:
+    options = {
+        "kinds": list(problem.kinds),
+        "D": problem.D,
+        "G": problem.G,
+        "last_step": problem.last_step,
+        "gamma": problem.gamma,
+    }
+    return {"command": command, "version": __version__, "options": options}
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    params = {key: value for key, value in subject.schedule.params.items() if key != "steps"}
+    return {
+        "schedule": subject.argument,
+        "label": subject.label,
+        "steps": len(subject.schedule),
+        "peak_lr": subject.peak,
+        "params": params,
+    }
+
+
+def _best(best: Best) -> dict[str, Any]:
+    return {
+        "gamma": best.gamma,
+        "omega": best.omega,
+        "omega_at_gamma": best.at_gamma,
+        "gamma_ratio": best.gamma_ratio,
+        "omega_ratio": best.omega_ratio,
+        "lr": best.lr,
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

@@ -1,0 +1,118 @@
+"""What several commands take."""
+
+# Annotations are read at run time: cyclopts makes the options of them.
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from ..bounds import Kind, LastStep
+from ._inputs import number, whole_number
+
+
+def _count(_: Any, tokens: Sequence[Token]) -> int:
+    return whole_number(tokens[0].value)
+
+
+def _counts(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
+    return tuple(whole_number(part) for part in tokens[0].value.split(","))
+
+
+def _number(_: Any, tokens: Sequence[Token]) -> float:
+    return number(tokens[0].value)
+
+
+Count = Annotated[int, Parameter(converter=_count)]
+Counts = Annotated[tuple[int, ...], Parameter(converter=_counts, n_tokens=1)]
+Number = Annotated[float, Parameter(converter=_number)]
+
+Steps = Annotated[
+    Count | None,
+    Parameter(
+        help="Steps of the schedules given by name (1_000_000 and 1e6 are understood); by default "
+        "those of the first log."
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--label",
+        negative="",
+        help="What to call a schedule; once for each of them, in their order.",
+    ),
+]
+Json = Annotated[
+    bool,
+    Parameter(
+        name="--json",
+        negative="",
+        show_default=False,
+        help="Print one JSON object instead of tables.",
+    ),
+]
+Out = Annotated[Path, Parameter(help="The figure to write: .png, .pdf or .svg.")]
+
+
+@Parameter(name="*", group="Bound")
+@dataclass(frozen=True)
+class BoundOptions:
+    """Which bound, of which problem."""
+
+    kind: Annotated[
+        Kind | None,
+        Parameter(
+            help="last: Omega of Schaipp et al.; tight: by the lemma of Zamani and Glineur, about "
+            "half of it; average: of the averaged iterate. By default compare and tune tabulate last "
+            "and tight; bound and figures show last."
+        ),
+    ] = None
+    D: Annotated[
+        float, Parameter(name="--D", help="Distance of the first iterate from a minimiser.")
+    ] = 1.0
+    G: Annotated[float, Parameter(name="--G", help="Bound on the gradient norms.")] = 1.0
+    last_step: Annotated[
+        LastStep,
+        Parameter(
+            help="What stands for the last step of a schedule, which the last iterate does not "
+            "depend on: the step itself, the step before it, or the best one."
+        ),
+    ] = "repeat"
+    gamma: Annotated[
+        float | None,
+        Parameter(help="Base learning rate, by which a schedule is multiplied; else the best one."),
+    ] = None
+    threads: Annotated[
+        Count | None, Parameter(help="Threads to use; by default the processors available.")
+    ] = None
+
+
+@Parameter(name="*", group="Training logs")
+@dataclass(frozen=True)
+class LogOptions:
+    """How to read the logs; what the named schedules look like is part of their names."""
+
+    step_column: Annotated[
+        str | None, Parameter(help="Column of the step, where its name does not tell.")
+    ] = None
+    lr_column: Annotated[
+        str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
+    ] = None
+    warmup: Annotated[
+        Number | None,
+        Parameter(
+            help="A log that starts late: its first steps are a linear warm-up of this length "
+            "(0.01: a fraction of the run)."
+        ),
+    ] = None
+    first_lr: Annotated[
+        float | None, Parameter(help="Instead of --warmup: the learning rate of the first step.")
+    ] = None
+    first_step: Annotated[
+        Count | None, Parameter(help="What the log calls the first step; by default 0 or 1.")
+    ] = None
+
+
+BOUND = BoundOptions()
+LOGS = LogOptions()

@@ -1,0 +1,252 @@
+"""Reports as tables, for people."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from rich import box
+from rich.console import Group
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ._reports import FACTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from .. import plot
+    from ._doctor import Diagnosis, Package
+    from ._inputs import Subject
+    from ._reports import Best, Comparison, Problem, Tuning, Values
+
+    _Columns = list[tuple[str, Sequence[RenderableType]]]  # a header and its cells
+
+_KINDS = {
+    "last": "last (Omega of Schaipp et al.)",
+    "tight": "tight (Zamani & Glineur)",
+    "average": "average (of the averaged iterate)",
+}
+_LAST_STEPS = {
+    "repeat": "the last step of a schedule counts as a repeat of the one before it",
+    "given": "the last step of a schedule counts as it is (a zero makes `last` infinite)",
+    "free": "the last step of a schedule is the best one there is",
+}
+
+
+def comparison(report: Comparison, figure: Path | None) -> RenderableType:
+    """Show `cvxbound compare`: a table for each bound."""
+    subjects, first = report.subjects, report.subjects[0]
+    has_peaks = any(subject.peak is not None for subject in subjects)
+    parts: list[RenderableType] = []
+    for kind, rows in report.best.items():
+        columns: _Columns = [
+            ("schedule", [_name(subject.label) for subject in subjects]),
+            ("steps", [_count(len(subject.schedule)) for subject in subjects]),
+        ]
+        if has_peaks:
+            columns.append(("peak LR\nas logged", [_number(each.peak) for each in subjects]))
+        columns += _at_gamma(report.problem, rows)
+        columns += [
+            ("best LR\ngamma*", [_number(best.gamma) for best in rows]),
+            ("x first", [_number(best.gamma_ratio) for best in rows]),
+            ("Omega*", [_number(best.omega) for best in rows]),
+            ("% of first", [_percent(best.omega_ratio) for best in rows]),
+        ]
+        if first.peak is not None:
+            columns.append(
+                ("best LR if the\nfirst is tuned", [_number(best.lr, 3) for best in rows])
+            )
+        parts.append(_table(_KINDS[kind], columns))
+    parts.append(_footer(report.problem, subjects))
+    if first.peak is not None:
+        parts.append(_note(_CALIBRATED.format(label=first.label, peak=_number(first.peak))))
+    elif has_peaks:
+        parts.append(_note("Put the run whose peak LR was tuned first to see the LR of each row."))
+    return _group(parts, figure)
+
+
+_CALIBRATED = (
+    "Best LR if the first is tuned: the peak LR of each row if {peak}, the peak of {label}, was "
+    "the best for it. Theory gives LRs up to D/G, which is the same for all rows and cancels here."
+)
+
+
+def values(report: Values) -> RenderableType:
+    """Show `cvxbound bound`: a row for each step."""
+    title = f"{report.subject.label}: {_KINDS[report.kind]} at base LR {_number(report.gamma)}"
+    columns: _Columns = [
+        ("after step", [_count(step) for step in report.at]),
+        ("LR / peak", [_number(eta) for eta in report.eta]),
+        ("bound", [_number(omega, 6) for omega in report.omega]),
+    ]
+    return _group([_table(title, columns, "right"), _footer(report.problem, [report.subject])])
+
+
+def tuning(report: Tuning) -> RenderableType:
+    """Show `cvxbound tune`: the best LR, what missing it costs, and what else could be run."""
+    subject = report.subject
+    peak = "" if subject.peak is None else f", peak LR {_number(subject.peak)}"
+    parts: list[RenderableType] = [
+        Text(f"{subject.label}: {_count(len(subject.schedule))} steps{peak}\n", style="bold"),
+        _best_table(report),
+        _wrong_table(report),
+        _others_table(report),
+        _footer(report.problem, [subject]),
+    ]
+    if subject.peak is not None:
+        parts.append(
+            _note(
+                "Best LR: the peak LR to use with that schedule if the one this run logged was "
+                "tuned. If it was not, tune it first: x this run holds in any case."
+            )
+        )
+    return _group(parts)
+
+
+def drawing(
+    problem: Problem, subjects: Sequence[Subject], curves: Sequence[plot.Curve], figure: Path
+) -> RenderableType:
+    """Show `cvxbound plot`: what is in the figure."""
+    losses = ["-" if curve.loss is None else curve.loss.name for curve in curves]
+    columns: _Columns = [
+        ("schedule", [_name(subject.label) for subject in subjects]),
+        ("steps", [_count(len(subject.schedule)) for subject in subjects]),
+        ("base LR", [_number(curve.gamma) for curve in curves]),
+        ("bound at\nlast step", [_number(float(curve.omega[-1])) for curve in curves]),
+        ("loss drawn", [_name(loss) for loss in losses]),
+    ]
+    table = _table(_KINDS[curves[0].kind], columns)
+    return _group([table, _footer(problem, subjects)], figure)
+
+
+def diagnosis(report: Diagnosis) -> RenderableType:
+    """Show `cvxbound doctor`."""
+    info = report.info
+    machine = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, text in (
+        ("cvxbound", info["version"]),
+        ("Python", f"{report.python}, {report.platform}"),
+        ("instruction set", f"{info['isa']} (available: {', '.join(info['isas'])})"),
+        ("threads", str(info["threads"])),
+        ("CUDA", info["cuda"] or "built without"),
+    ):
+        machine.add_row(name, Text(text))
+    packages: _Columns = [
+        ("name", [package.name for package in report.packages]),
+        ("needed for", [package.extra or "everything" for package in report.packages]),
+        ("version", [_found(package) for package in report.packages]),
+    ]
+    checks: _Columns = [
+        ("value", [_name(check.name) for check in report.checks]),
+        ("expected", [_number(check.expected, 16) for check in report.checks]),
+        ("found", [_number(check.found, 16) for check in report.checks]),
+        ("", ["ok" if check.ok else "WRONG" for check in report.checks]),
+    ]
+    return _group([machine, _table("Packages", packages), _table("Self check", checks)])
+
+
+def _found(package: Package) -> Text:
+    """The version of a package, or how to get it."""
+    return Text(package.version or f'missing: pip install "cvxbound[{package.extra}]"')
+
+
+def _best_table(report: Tuning) -> RenderableType:
+    best = report.best.values()
+    columns: _Columns = [
+        ("bound", list(report.best)),
+        ("gamma*", [_number(each.gamma) for each in best]),
+        ("Omega*", [_number(each.omega) for each in best]),
+        *_at_gamma(report.problem, list(best)),
+    ]
+    if report.subject.peak is not None:
+        scales = [_number(report.scale(kind)) for kind in report.best]
+        columns.append(("D/G if the logged\npeak is the best", scales))
+    return _table("Best base learning rate", columns)
+
+
+def _wrong_table(report: Tuning) -> RenderableType:
+    columns: _Columns = [("bound", list(report.wrong))]
+    for i, factor in enumerate(FACTORS):
+        header = f"{factor:g}x" if factor > 1 else f"1/{1 / factor:g}x"
+        cells = [_percent(ratios[i]) for ratios in report.wrong.values()]
+        columns.append(("best" if factor == 1 else header, cells))
+    return _table("What a wrong learning rate costs: the bound there in % of the best", columns)
+
+
+def _others_table(report: Tuning) -> RenderableType:
+    names = [Text("this run", style="bold"), *(_name(other.label) for other in report.others)]
+    found = {kind: [report.best[kind], *rest] for kind, rest in report.others_best.items()}
+    first = next(iter(found.values()))
+    order = sorted(range(len(names)), key=lambda i: first[i].omega)
+    columns: _Columns = [("schedule", [names[i] for i in order])]
+    for kind, rows in found.items():
+        ranked = [rows[i] for i in order]
+        columns.append((f"{kind}: LR\nx this run", [_number(best.gamma_ratio) for best in ranked]))
+        if report.subject.peak is not None:
+            columns.append(("best LR", [_number(best.lr, 3) for best in ranked]))
+        columns.append(("Omega*, %\nof this run", [_percent(best.omega_ratio) for best in ranked]))
+    warmup = f" and warm-up ({_count(report.warmup)})" if report.warmup else ""
+    return _table(f"Other schedules of the same length{warmup}, each at its best LR", columns)
+
+
+def _at_gamma(problem: Problem, rows: Sequence[Best]) -> _Columns:
+    """The column of the base learning rate asked for, if one was."""
+    if problem.gamma is None:
+        return []
+    return [(f"Omega at\n{_number(problem.gamma)}", [_number(best.at_gamma) for best in rows])]
+
+
+def _footer(problem: Problem, subjects: Sequence[Subject]) -> RenderableType:
+    """Say under which conventions the numbers hold, and how the logs were read."""
+    if problem.D == problem.G == 1:
+        units = "LRs (gamma) are in units of D/G and bounds (Omega) of D G"
+    else:
+        units = f"D = {_number(problem.D)}, G = {_number(problem.G)}"
+    meaning = "D: distance of the start from a minimiser, G: gradient norm"
+    lines = [f"{units} ({meaning}); {_LAST_STEPS[problem.last_step]} (--last-step)."]
+    lines += [f"{each.label}: {each.schedule.note}." for each in subjects if each.read]
+    return _note("\n".join(lines))
+
+
+def _group(parts: list[RenderableType], figure: Path | None = None) -> RenderableType:
+    if figure is not None:
+        parts.append(Text(f"figure: {figure}"))
+    return Group(*parts)
+
+
+def _table(title: str, columns: _Columns, first: Literal["left", "right"] = "left") -> Group:
+    """Columns under a title; all but the first one are set to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, (header, _) in enumerate(columns):
+        table.add_column(header, justify="right" if i else first)
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*row)
+    return Group(Text(title, style="bold"), table)
+
+
+def _name(label: str) -> Text:
+    """Text as it is: a label may hold the brackets that rich reads as markup."""
+    return Text(label, overflow="fold")
+
+
+def _note(text: str) -> RenderableType:
+    return Constrain(Text(text, style="dim"), width=100)
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.1f}" if math.isfinite(ratio) else _number(ratio)
