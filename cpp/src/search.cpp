@@ -104,13 +104,18 @@ double total(const Kernels& kernels, const Sources& sources) {
   return sources.count > 0 ? kernels.scan(sources.eta, sources.count).sum : 0.0;
 }
 
-/// The schedule with steps merged into blocks no longer than a small part of their distance from the
-/// target, all noise of a block at its centre of gravity. The objective changes by about
-/// kMergeRatio^2 / 25; there are about log(S / eta) / kMergeRatio blocks.
-constexpr double kMergeRatio = 1.0 / 32;
-constexpr double kMergeError = 1.5e-4;  ///< several times the largest change seen
+/// How long a block of merged steps may be, as a part of its distance from the target: none at all
+/// where walking every step is cheap, else so that there are about sixteen times fewer blocks than
+/// steps, log(S / eta) / ratio. Merging changes the objective by about ratio^2 / 25, that is by 1e-6
+/// for 1e5 steps and 1e-8 for 1e6.
+double merge_ratio(std::int64_t steps) {
+  constexpr std::int64_t kExactScan = 4096;
+  return steps <= kExactScan ? 0 : std::min(1.0 / 32, 640.0 / static_cast<double>(steps));
+}
 
+/// The schedule with distant steps merged into blocks, all noise of a block at its centre of gravity.
 ChainBuffer merge_distant_steps(const Recursion& recursion, const Sources& sources) {
+  const double ratio = merge_ratio(sources.count);
   ChainBuffer merged;
   double distance = 0, width = 0, squares = 0, noise = 0, moment = 0;
   std::int64_t steps = 0;
@@ -130,7 +135,7 @@ ChainBuffer merge_distant_steps(const Recursion& recursion, const Sources& sourc
   for (std::int64_t k = sources.count - 1; k >= 0; --k) {
     const double eta = sources.eta[k];
     if (eta == 0) continue;
-    if (width + eta > kMergeRatio * distance) flush();
+    if (width + eta > ratio * distance) flush();
     const double root = sources.norm ? eta * sources.norm[k] : eta;
     moment += root * root * width;
     width += eta;
@@ -171,6 +176,8 @@ class RhoSearch {
   /// Poles at distance pi let features between grid points be no deeper than exp(-pi^2 / 2 / spacing).
   static constexpr double kSpacing = 0.25;
   static constexpr int kMaxGrid = 8192;
+  /// Covers the error of merging and that of a parabola through three grid points.
+  static constexpr double kSlack = 1e-3;
   /// Minima closer in depth than this are one minimum, blurred by rounding.
   static constexpr double kRounding = 1e-12;
   /// With kWalkers = 32 nodes the interpolant's error is (w + sqrt(w^2 + 1))^-32, w = pi / half width:
@@ -222,7 +229,7 @@ class RhoSearch {
   void scan_bracket() {
     const double far = std::max({length_, 4 * step_, gamma_ > 0 ? 2 / gamma_ : 0.0});
     const double near = tight_ ? step_ : 0x1p-10 * step_;
-    const double rough = scan(std::log(near), std::log(far), kWalkers) + 2 * kMergeError;
+    const double rough = scan(std::log(near), std::log(far), kWalkers) + kSlack;
     double low, high;
     bracket(rough, low, high);
     const double cells = std::ceil((high - low) / kSpacing);
@@ -254,9 +261,8 @@ class RhoSearch {
     high = std::isfinite(high) ? std::max(high, low + kSpacing) : low + cap;
   }
 
-  /// Grid minima that could be the global one, best first. Merging distant steps shifts the objective
-  /// by kMergeError where different steps decide, and almost evenly within a basin, so that it neither
-  /// makes nor moves minima; equally deep ones must be told apart on the true schedule.
+  /// Grid minima that could be the global one, best first. Those about equally deep must be told apart
+  /// on the true schedule.
   std::vector<std::size_t> candidates() const {
     const std::size_t n = values_.size();
     const auto at = [&](std::size_t i) { return i < n ? values_[i] : kInf; };
@@ -268,7 +274,7 @@ class RhoSearch {
                      [&](std::size_t a, std::size_t b) { return at(a) < at(b); });
     std::vector<std::size_t> found;
     for (const std::size_t i : minima) {
-      if (floor_of(i) > at(minima[0]) + 2 * kMergeError) continue;
+      if (floor_of(i) > at(minima[0]) + kSlack) continue;
       const auto separate = [&](std::size_t j) {
         const auto barrier =
             std::max_element(values_.begin() + std::min(i, j), values_.begin() + std::max(i, j) + 1);

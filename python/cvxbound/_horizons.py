@@ -16,7 +16,7 @@ ROUNDS = 5
 """In how many rounds `refine` adds horizons."""
 
 _VISIBLE = 5e-4  # of the height of a figure: about half a pixel
-_USEFUL = 4.0  # a curve is drawn up to a few times its last value
+_USEFUL, _USEFUL_LOG = 4.0, 40.0  # a curve is drawn up to less than this times its last value
 
 
 def spread(steps: int, count: int) -> Int:
@@ -103,13 +103,13 @@ def refine(
     Notes
     -----
     A line is judged by how far the samples at its ends are from the line that leaves them out.
-    Values far above the last one count as equal unless `logarithmic`: a figure cuts them off.
+    Values far above the last one count as equal: a figure cuts them off.
 
     Examples
     --------
     >>> at, values = refine(lambda t: np.minimum(t, 600) / 600, spread(1000, 8), 12)
     >>> at.tolist()
-    [1, 10, 100, 217, 334, 500, 550, 601, 667, 834, 1000]
+    [1, 10, 100, 334, 500, 541, 562, 583, 625, 667, 833, 1000]
     """
     at, values = start, curve(start)
     for left in range(ROUNDS, 0, -1):
@@ -124,8 +124,11 @@ def refine(
 def _worst(at: Int, values: Float, count: int, logarithmic: bool) -> Int:
     """The middles of the `count` intervals in which a straight line is furthest off, increasing."""
     x = np.log(at) if logarithmic else at.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        y = np.log(values) if logarithmic else _capped(values)
+    cap = (_USEFUL_LOG if logarithmic else _USEFUL) * values[-1]
+    y = np.minimum(values, cap) if np.isfinite(cap) else values
+    if logarithmic:
+        with np.errstate(divide="ignore"):
+            y = np.log(y)
     error = np.zeros(at.size)
     weight = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     with np.errstate(invalid="ignore"):  # inf - inf, beside horizons where the bound is infinite
@@ -138,7 +141,3 @@ def _worst(at: Int, values: Float, count: int, logarithmic: bool) -> Int:
     low, high = at[np.sort(chosen)], at[np.sort(chosen) + 1]
     middle = np.rint(np.sqrt(low * high.astype(np.float64))) if logarithmic else (low + high) // 2
     return np.clip(middle.astype(np.int64), low + 1, high - 1)
-
-
-def _capped(values: Float) -> Float:
-    return np.minimum(values, _USEFUL * values[-1]) if np.isfinite(values[-1]) else values

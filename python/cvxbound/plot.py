@@ -230,8 +230,7 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
         raise ValueError(
-            f"{target}: a figure is written as {', '.join(FORMATS)}; the name ends in "
-            f"{target.suffix or 'neither'!r}"
+            f"{target}: a figure is written as {', '.join(FORMATS)}, which the name has to end in"
         )
     target = target.resolve()
     if target.is_dir():
@@ -349,7 +348,9 @@ def _annotate(top: Axes, bottom: Axes, curves: Sequence[Curve], log_x: bool) -> 
     last = max(int(curve.step[-1]) for curve in curves)
     unit = " / D G" if all(curve.normalised for curve in curves) else ""
     first = min(_first_shown(curve, bottom.get_ylim()[1]) for curve in curves) if log_x else 0
-    bottom.set(xlabel="step", ylabel=f"bound on f - f*{unit} ({kinds})", xlim=(first, last))
+    bottom.set(
+        xlabel="step", ylabel=f"bound on f - f*{unit} ({kinds})", xlim=(first, max(last, first + 1))
+    )
     bottom.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in (top, bottom):
         axes.grid(alpha=0.3, linewidth=0.6)

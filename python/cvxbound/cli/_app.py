@@ -2,6 +2,7 @@
 
 # Annotations are read at run time: cyclopts makes the options of them.
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,13 +152,21 @@ def doctor_command(*, as_json: Json = False) -> int:
 def run(argv: Sequence[str]) -> int:
     """Run one command and return what to exit with."""
     try:
-        code = app(list(argv), exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            list(argv),
+            console=_Terminal(highlight=False),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
     except (CycloptsError, UsageError) as error:
-        return _fail(f"{error} Try `cvxbound --help`.", 2)
+        message = str(error).rstrip()
+        stop = "" if message.endswith((".", "?")) else "."
+        return _fail(f"{message}{stop} Try `cvxbound --help`.", 2)
+    except BrokenPipeError:
+        return _closed_pipe()
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        if isinstance(error, BrokenPipeError):
-            return _closed_pipe()
         return _fail(_message(error), 1)
     except KeyboardInterrupt:
         return 130
@@ -191,15 +200,19 @@ class _Terminal(Console):
         raise
 
 
+def _console() -> Console:
+    console = _Terminal(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
 def _show(as_json: bool, document: Mapping[str, Any], table: RenderableType) -> None:
     """Write a result to the standard output."""
     if as_json:
         sys.stdout.write(_documents.dumps(document) + "\n")
-        return
-    console = _Terminal(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    console.print(table)
+    else:
+        _console().print(table)
 
 
 @contextlib.contextmanager
@@ -222,25 +235,19 @@ def _curves(
     log_x: bool = False,
 ) -> list[plot.Curve]:
     """What a figure shows: the first bound of the problem, whichever else the tables have."""
-    curves = []
-    for i, subject in enumerate(subjects):
-
-        def progress(what: str = f"{subject.label}: curve") -> None:
-            tick(what)
-
-        curves.append(
-            plot.sample(
-                subject.schedule,
-                problem.gamma,
-                label=subject.label,
-                loss=losses[i] if losses else None,
-                kind=problem.kinds[0],
-                log_x=log_x,
-                progress=progress,
-                **problem.arguments,
-            )
+    return [
+        plot.sample(
+            subject.schedule,
+            problem.gamma,
+            label=subject.label,
+            loss=losses[i] if losses else None,
+            kind=problem.kinds[0],
+            log_x=log_x,
+            progress=functools.partial(tick, f"{subject.label}: curve"),
+            **problem.arguments,
         )
-    return curves
+        for i, subject in enumerate(subjects)
+    ]
 
 
 def _loss(subject: Subject, logs: LogOptions, column: str | None) -> plot.Loss | None:

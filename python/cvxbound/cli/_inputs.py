@@ -93,7 +93,7 @@ def load(
     Without `steps`, families have as many as the first log.
     """
     if labels and len(labels) != len(arguments):
-        raise UsageError(f"{len(arguments)} schedules and {len(labels)} labels: give one for each")
+        raise UsageError(f"schedules: {len(arguments)}, labels: {len(labels)}; give one for each")
     paths = [_log_paths(argument) for argument in arguments]
     runs = [
         _from_logs(argument, each, options, last_step) if each else None

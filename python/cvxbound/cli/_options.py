@@ -64,8 +64,8 @@ class BoundOptions:
         Kind | None,
         Parameter(
             help="last: Omega of Schaipp et al.; tight: by the lemma of Zamani and Glineur, about "
-            "half of it; average: of the averaged iterate. By default compare and tune tabulate last "
-            "and tight; bound and figures show last."
+            "half of it; average: of the averaged iterate. By default compare and tune tabulate "
+            "last and tight; bound and figures show last."
         ),
     ] = None
     D: Annotated[

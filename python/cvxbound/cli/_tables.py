@@ -32,9 +32,9 @@ _KINDS = {
     "average": "average (of the averaged iterate)",
 }
 _LAST_STEPS = {
-    "repeat": "the last step of a schedule counts as a repeat of the one before it",
-    "given": "the last step of a schedule counts as it is (a zero makes `last` infinite)",
-    "free": "the last step of a schedule is the best one there is",
+    "repeat": "counts as a repeat of the one before it",
+    "given": "counts as it is, and makes `last` infinite where it is zero",
+    "free": "is the best one there is",
 }
 
 
@@ -208,7 +208,8 @@ def _footer(problem: Problem, subjects: Sequence[Subject]) -> RenderableType:
     else:
         units = f"D = {_number(problem.D)}, G = {_number(problem.G)}"
     meaning = "D: distance of the start from a minimiser, G: gradient norm"
-    lines = [f"{units} ({meaning}); {_LAST_STEPS[problem.last_step]} (--last-step)."]
+    last_step = f"The last step of a schedule {_LAST_STEPS[problem.last_step]}"
+    lines = [f"{units} ({meaning}). {last_step} (--last-step {problem.last_step})."]
     lines += [f"{each.label}: {each.schedule.note}." for each in subjects if each.read]
     return _note("\n".join(lines))
 
