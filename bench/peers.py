@@ -42,7 +42,7 @@ def numpy_bound(eta):
 TILE = 256
 
 
-@numba.njit(parallel=True, fastmath=True, cache=False)
+@numba.njit(parallel=True, fastmath=True, error_model="numpy")
 def tiled_curve(eta):
     """A tile of targets in cache, one division a pair."""
     steps = eta.shape[0]
@@ -71,7 +71,7 @@ def tiled_curve(eta):
     return omega
 
 
-@numba.njit(parallel=True, fastmath=True, cache=False)
+@numba.njit(parallel=True, fastmath=True, error_model="numpy")
 def four_fraction_curve(eta):
     """A tile of targets in cache, one division for four sources."""
     steps = eta.shape[0]
@@ -107,7 +107,7 @@ def four_fraction_curve(eta):
     return omega
 
 
-@numba.njit(cache=False)
+@numba.njit(error_model="numpy")
 def serial_bound(eta):
     """One horizon by a plain backward walk."""
     distance = eta[-1]
@@ -118,7 +118,7 @@ def serial_bound(eta):
     return 0.5 / distance + 0.5 * noise
 
 
-@numba.njit(cache=False)
+@numba.njit(error_model="numpy")
 def tight_walk(eta, rho):
     """Zamani & Glineur's recursion from many rho, lanes over rho."""
     distance = rho.copy()

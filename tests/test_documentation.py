@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,14 @@ def test_every_public_name_is_documented_with_an_example():
         thing = getattr(cvxbound, name)
         if callable(thing):
             assert ">>>" in (thing.__doc__ or ""), name
+
+
+def test_readme_python_blocks(monkeypatch, capsys):
+    """The README's Python runs as it stands, from the root of the checkout."""
+    root = Path(__file__).resolve().parents[1]
+    monkeypatch.chdir(root)
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "a linear decay wants" in capsys.readouterr().out

@@ -74,8 +74,8 @@ def test_a_sampled_curve_looks_like_the_full_one(schedule, logarithmic):
     full = scale(full)
     shown = (full < scale(2.5 * curve.omega[-1])) & (drawn < scale(2.5 * curve.omega[-1]))
     off = np.abs(drawn - full)[shown] / np.ptp(full[shown])
-    # A jump is drawn as a steep line: a few steps beside it are off, less than a pixel wide.
-    assert np.quantile(off, 0.998) < 2e-3
+    # To one pixel of 400; but a jump is a steep line, and a few steps beside it are off.
+    assert np.quantile(off, 0.998) < 2.5e-3
 
 
 def test_a_sampled_schedule_keeps_its_cycles():
@@ -154,6 +154,7 @@ def test_sample_refuses_an_infinite_bound():
     with pytest.raises(ValueError, match="mine: no base learning rate gives a finite bound"):
         plot.sample([1.0, 1.0, 0.0], label="mine")
     assert np.isinf(plot.sample([1.0, 1.0, 0.0], 0.1).omega[-1])
+    assert np.isinf(plot.sample(np.zeros(5000), 0.1).omega).all()
 
 
 # --- what is drawn -------------------------------------------------------------------------------
@@ -263,7 +264,7 @@ def test_one_scale_for_all_losses():
 
 @pytest.mark.parametrize("value", [np.linspace(1, 2, 50), np.ones(50), np.full(50, np.nan)])
 def test_losses_that_do_not_follow(value):
-    """A rising, a constant and a missing loss are drawn all the same, without a division by zero."""
+    """A rising, a constant and a missing loss are drawn, and nothing is divided by zero."""
     omega = np.linspace(2.0, 1.0, 50)
     loss = Loss(np.arange(1, 51), value, "loss")
     figure = plot.figure([a_curve(omega, loss=loss)])
@@ -324,7 +325,7 @@ def test_unknown_formats(tmp_path, name):
 
 
 def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="no such folder, for a.png"):
+    with pytest.raises(FileNotFoundError, match=r"no such folder, for a\.png"):
         plot.check_path(tmp_path / "missing" / "a.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(IsADirectoryError, match="a folder"):

@@ -76,7 +76,8 @@ inline void pad_front(const double* x, std::int64_t count, double* block) {
 template <bool kNorms>
 Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double rho) {
   double distance = rho, distance_low = 0, sum = 0, sum_low = 0;
-  vec low = broadcast(kInf), part = {};
+  vec part = {};
+  bits signs = {};
   double first_eta[kBlock], first_norm[kBlock];
   int blocks = 0;
   for (std::int64_t end = steps; end > 0; end -= kBlock) {
@@ -96,12 +97,12 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
     R[2] = R[3] + root[3];
     R[1] = R[3] + two;
     R[0] = R[3] + three;
-    low = min(low, min(min(root[0], root[1]), min(root[2], root[3])));
+    signs |= (bits)root[0] | (bits)root[1] | (bits)root[2] | (bits)root[3];
     if constexpr (kNorms) {
       vec norms[4];
       load_columns(g, norms);
       for (int i = 0; i < 4; ++i) {
-        low = min(low, norms[i]);
+        signs |= (bits)norms[i];
         root[i] *= norms[i];
       }
     }
@@ -122,10 +123,8 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
       blocks = 0;
     }
   }
-  Walk walk{distance + distance_low, sum + (sum_low + sum_of_lanes(part)), kInf};
-  for (int i = 0; i < kLanes; ++i) {
-    if (low[i] < walk.low) walk.low = low[i];
-  }
+  Walk walk{distance + distance_low, sum + (sum_low + sum_of_lanes(part)), false};
+  for (int i = 0; i < kLanes; ++i) walk.sign |= signs[i] < 0;
   return walk;
 }
 

@@ -17,7 +17,7 @@ struct Range {
 struct Walk {
   double distance;  ///< R_0
   double sum;       ///< sum_k eta_k^2 G_k^2 / R_k
-  double low;       ///< smallest step or norm met
+  bool sign;        ///< whether a step or norm had its sign bit set: negative, -0 or some NaN
 };
 
 /// The recursion over a stretch of steps, walked from the last entry to the first:

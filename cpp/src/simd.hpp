@@ -26,6 +26,8 @@ constexpr int kLanes = 2;
 
 typedef double vec __attribute__((vector_size(sizeof(double) * kLanes)));
 
+typedef std::int64_t bits __attribute__((vector_size(sizeof(double) * kLanes)));
+
 inline vec load(const double* p) {
   vec v;
   std::memcpy(&v, p, sizeof v);
@@ -62,8 +64,8 @@ inline vec max(vec a, vec b) { return a > b ? a : b; }
 
 /// Loads 4 * kLanes neighbours so that lane l of column i is p[4 l + i].
 inline void load_columns(const double* p, vec* column) {
-  const vec a = load(p), b = load(p + kLanes), c = load(p + 2 * kLanes), d = load(p + 3 * kLanes);
 #if defined(__AVX512F__)
+  const vec a = load(p), b = load(p + 8), c = load(p + 16), d = load(p + 24);
   const vec even_ab = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
   const vec odd_ab = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
   const vec even_cd = __builtin_shufflevector(c, d, 0, 2, 4, 6, 8, 10, 12, 14);
@@ -73,15 +75,18 @@ inline void load_columns(const double* p, vec* column) {
   column[2] = __builtin_shufflevector(even_ab, even_cd, 1, 3, 5, 7, 9, 11, 13, 15);
   column[3] = __builtin_shufflevector(odd_ab, odd_cd, 1, 3, 5, 7, 9, 11, 13, 15);
 #elif defined(__AVX2__) && defined(__FMA__)
-  const vec low_ab = __builtin_shufflevector(a, b, 0, 4, 2, 6);
-  const vec high_ab = __builtin_shufflevector(a, b, 1, 5, 3, 7);
-  const vec low_cd = __builtin_shufflevector(c, d, 0, 4, 2, 6);
-  const vec high_cd = __builtin_shufflevector(c, d, 1, 5, 3, 7);
-  column[0] = __builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5);
-  column[1] = __builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5);
-  column[2] = __builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7);
-  column[3] = __builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7);
+  // Halves come together on the load ports; only the last shuffle of each column uses port 5.
+  const auto halves = [](const double* low, const double* high) -> vec {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(low)), _mm_loadu_pd(high), 1);
+  };
+  const vec a = halves(p, p + 8), b = halves(p + 2, p + 10);
+  const vec c = halves(p + 4, p + 12), d = halves(p + 6, p + 14);
+  column[0] = _mm256_unpacklo_pd(a, c);
+  column[1] = _mm256_unpackhi_pd(a, c);
+  column[2] = _mm256_unpacklo_pd(b, d);
+  column[3] = _mm256_unpackhi_pd(b, d);
 #else
+  const vec a = load(p), b = load(p + 2), c = load(p + 4), d = load(p + 6);
   column[0] = __builtin_shufflevector(a, c, 0, 2);
   column[1] = __builtin_shufflevector(a, c, 1, 3);
   column[2] = __builtin_shufflevector(b, d, 0, 2);
@@ -99,10 +104,8 @@ inline vec sum_of_later_lanes(vec v) {
   v += __builtin_shufflevector(v, zero, 4, 5, 6, 7, 8, 9, 10, 11);
   return v;
 #elif defined(__AVX2__) && defined(__FMA__)
-  v = __builtin_shufflevector(v, zero, 1, 2, 3, 4);
-  v += __builtin_shufflevector(v, zero, 1, 2, 3, 4);
-  v += __builtin_shufflevector(v, zero, 2, 3, 4, 5);
-  return v;
+  const vec pairs = v + vec(_mm256_permute_pd(v, 0b0101));
+  return vec(_mm256_unpackhi_pd(v, zero)) + vec(_mm256_permute2f128_pd(pairs, pairs, 0x81));
 #else
   return __builtin_shufflevector(v, zero, 1, 2);
 #endif

@@ -82,7 +82,7 @@ Split last_at(const Kernels& kernels, const Schedule& schedule, LastStep last_st
   const bool positive = rho > 0;
   const Walk walk = kernels.walk_last(schedule.eta, schedule.norm, t - 1, positive ? rho : 1.0);
   const double last = schedule.eta[t - 1];
-  const bool ok = walk.low >= 0 && walk.distance <= kLargestStep && walk.sum < kInf && last >= 0 &&
+  const bool ok = !walk.sign && walk.distance <= kLargestStep && walk.sum < kInf && last >= 0 &&
                   last <= kLargestStep && norm >= 0 && norm <= kLargestNorm;
   if (!ok) check(kernels, {schedule.eta, schedule.norm, t});
   if (positive) return last_from(walk.distance, walk.sum, rho, norm);

@@ -9,7 +9,7 @@ after Schaipp, Hägele, Taylor, Simsekli and Bach (ICML 2025, arXiv 2501.18965):
 >>> curve = cb.curve(schedule, gamma=best.gamma, at=[1_000, 80_000, 100_000])
 """
 
-from . import schedules, theory
+from . import reference, schedules, theory
 from ._info import info
 from ._results import Terms, Tuned
 from .bounds import bound, curve, terms, tune
@@ -25,6 +25,7 @@ __all__ = [
     "bound",
     "curve",
     "info",
+    "reference",
     "schedules",
     "terms",
     "theory",

@@ -135,8 +135,9 @@ def _worst(at: Int, values: Float, count: int, logarithmic: bool) -> Int:
         error[1:-1] = np.abs(y[1:-1] - (1 - weight) * y[:-2] - weight * y[2:])
     error = np.nan_to_num(error, nan=0.0, posinf=0.0)
     worst = np.maximum(error[:-1], error[1:])
-    visible = (worst > _VISIBLE * np.ptp(y[np.isfinite(y)])) & (np.diff(at) > 1)
-    chosen = np.flatnonzero(visible)
+    finite = y[np.isfinite(y)]
+    height = np.ptp(finite) if finite.size else 0.0
+    chosen = np.flatnonzero((worst > _VISIBLE * height) & (np.diff(at) > 1))
     chosen = chosen[np.argsort(-worst[chosen], kind="stable")][: max(count, 0)]
     low, high = at[np.sort(chosen)], at[np.sort(chosen) + 1]
     middle = np.rint(np.sqrt(low * high.astype(np.float64))) if logarithmic else (low + high) // 2

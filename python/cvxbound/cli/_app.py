@@ -16,26 +16,23 @@ from .. import __version__, plot
 from . import _documents, _inputs, _reports, _tables
 from ._doctor import diagnose
 from ._inputs import Subject, UsageError
-from ._options import BOUND, LOGS, BoundOptions, Counts, Json, Labels, LogOptions, Out, Steps
+from ._options import BOUND, LOGS, BoundOptions, Json, Labels, LogOptions, Out, Steps
 
 _WIDE = 200  # columns where the output is not a terminal: nobody's window cuts it off
 
-_EPILOGUE = """
-A SCHEDULE is the name of a family, with parameters after a colon
-(`wsd:cooldown=0.4,shape=1-sqrt`, `piecewise:milestones=0.8/0.9,factors=0.316/0.1`), or the log of a
-training run (.csv, .tsv, .json, .jsonl), or several logs of one run joined with +
-(`stable.csv+cooldown.csv`).
-"""
+_SCHEDULE = (
+    "The name of a family, with its parameters after a colon: wsd:cooldown=0.4,shape=1-sqrt or "
+    "piecewise:milestones=0.8/0.9,factors=0.316/0.1. Or the log of a training run (.csv, .tsv, "
+    ".json, .jsonl), or several logs of one run joined with +: stable.csv+cooldown.csv."
+)
 
-Schedules = Annotated[str, Parameter(name="SCHEDULE", required=True, help="See below.")]
-OneSchedule = Annotated[str, Parameter(name="SCHEDULE", help="See below.")]
+Schedules = Annotated[str, Parameter(name="SCHEDULE", required=True, help=_SCHEDULE)]
+OneSchedule = Annotated[str, Parameter(name="SCHEDULE", help=_SCHEDULE)]
 
 app = App(
     name="cvxbound",
     help="What a learning-rate schedule is worth, before the compute is spent.",
     version=__version__,
-    help_epilogue=_EPILOGUE,
-    help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
 
@@ -69,8 +66,9 @@ def compare_command(
 @app.command(name="bound")
 def bound_command(
     schedule: OneSchedule,
+    /,
     *,
-    at: Counts | None = None,
+    at: str | None = None,
     steps: Steps = None,
     bound: BoundOptions = BOUND,
     logs: LogOptions = LOGS,
@@ -83,15 +81,17 @@ def bound_command(
     at
         The steps, such as 100,1000; by default the last one.
     """
+    horizons = None if at is None else _inputs.horizons(at)
     (subject,) = _inputs.load([schedule], steps, logs, bound.last_step)
     problem = _reports.Problem.of(bound, default=("last",))
-    report = _reports.values(problem, subject, at)
+    report = _reports.values(problem, subject, horizons)
     _show(as_json, _documents.values(report), _tables.values(report))
 
 
 @app.command(name="tune")
 def tune_command(
     schedule: OneSchedule,
+    /,
     *,
     steps: Steps = None,
     bound: BoundOptions = BOUND,

@@ -81,6 +81,14 @@ def number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
+def horizons(text: str) -> list[int]:
+    """Steps that are separated by commas."""
+    try:
+        return [whole_number(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--at: {error}") from None
+
+
 def load(
     arguments: Sequence[str],
     steps: int | None,

@@ -16,23 +16,16 @@ def _count(_: Any, tokens: Sequence[Token]) -> int:
     return whole_number(tokens[0].value)
 
 
-def _counts(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
-    return tuple(whole_number(part) for part in tokens[0].value.split(","))
-
-
 def _number(_: Any, tokens: Sequence[Token]) -> float:
     return number(tokens[0].value)
 
 
-Count = Annotated[int, Parameter(converter=_count)]
-Counts = Annotated[tuple[int, ...], Parameter(converter=_counts, n_tokens=1)]
-Number = Annotated[float, Parameter(converter=_number)]
-
 Steps = Annotated[
-    Count | None,
+    int | None,
     Parameter(
+        converter=_count,
         help="Steps of the schedules given by name (1_000_000 and 1e6 are understood); by default "
-        "those of the first log."
+        "those of the first log.",
     ),
 ]
 Labels = Annotated[
@@ -40,6 +33,7 @@ Labels = Annotated[
     Parameter(
         name="--label",
         negative="",
+        json_list=False,
         help="What to call a schedule; once for each of them, in their order.",
     ),
 ]
@@ -84,7 +78,8 @@ class BoundOptions:
         Parameter(help="Base learning rate, by which a schedule is multiplied; else the best one."),
     ] = None
     threads: Annotated[
-        Count | None, Parameter(help="Threads to use; by default the processors available.")
+        int | None,
+        Parameter(converter=_count, help="Threads to use; by default the processors available."),
     ] = None
 
 
@@ -100,17 +95,19 @@ class LogOptions:
         str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
     ] = None
     warmup: Annotated[
-        Number | None,
+        float | None,
         Parameter(
+            converter=_number,
             help="A log that starts late: its first steps are a linear warm-up of this length "
-            "(0.01: a fraction of the run)."
+            "(0.01: a fraction of the run).",
         ),
     ] = None
     first_lr: Annotated[
         float | None, Parameter(help="Instead of --warmup: the learning rate of the first step.")
     ] = None
     first_step: Annotated[
-        Count | None, Parameter(help="What the log calls the first step; by default 0 or 1.")
+        int | None,
+        Parameter(converter=_count, help="What the log calls the first step; by default 0 or 1."),
     ] = None
 
 

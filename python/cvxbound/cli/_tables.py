@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     _Columns = list[tuple[str, Sequence[RenderableType]]]  # a header and its cells
 
+_LONGEST_NAME = 32
+
 _KINDS = {
     "last": "last (Omega of Schaipp et al.)",
     "tight": "tight (Zamani & Glineur)",
@@ -45,34 +47,32 @@ def comparison(report: Comparison, figure: Path | None) -> RenderableType:
     parts: list[RenderableType] = []
     for kind, rows in report.best.items():
         columns: _Columns = [
-            ("schedule", [_name(subject.label) for subject in subjects]),
+            ("schedule", _names(subjects)),
             ("steps", [_count(len(subject.schedule)) for subject in subjects]),
         ]
         if has_peaks:
-            columns.append(("peak LR\nas logged", [_number(each.peak) for each in subjects]))
+            columns.append(("logged\npeak LR", [_number(each.peak) for each in subjects]))
         columns += _at_gamma(report.problem, rows)
         columns += [
             ("best LR\ngamma*", [_number(best.gamma) for best in rows]),
             ("x first", [_number(best.gamma_ratio) for best in rows]),
             ("Omega*", [_number(best.omega) for best in rows]),
-            ("% of first", [_percent(best.omega_ratio) for best in rows]),
+            ("% of\nfirst", [_percent(best.omega_ratio) for best in rows]),
         ]
         if first.peak is not None:
-            columns.append(
-                ("best LR if the\nfirst is tuned", [_number(best.lr, 3) for best in rows])
-            )
+            columns.append(("LR if first\nis tuned", [_number(best.lr, 3) for best in rows]))
         parts.append(_table(_KINDS[kind], columns))
-    parts.append(_footer(report.problem, subjects))
+    parts.append(_footer(report.problem, *subjects))
     if first.peak is not None:
-        parts.append(_note(_CALIBRATED.format(label=first.label, peak=_number(first.peak))))
+        parts.append(_note(_CALIBRATED.format(peak=_number(first.peak))))
     elif has_peaks:
         parts.append(_note("Put the run whose peak LR was tuned first to see the LR of each row."))
     return _group(parts, figure)
 
 
 _CALIBRATED = (
-    "Best LR if the first is tuned: the peak LR of each row if {peak}, the peak of {label}, was "
-    "the best for it. Theory gives LRs up to D/G, which is the same for all rows and cancels here."
+    "LR if first is tuned: the peak LR of each row if {peak}, the peak of the first, was the best "
+    "for it. Theory gives LRs up to D/G, which is the same for all rows and cancels here."
 )
 
 
@@ -84,7 +84,7 @@ def values(report: Values) -> RenderableType:
         ("LR / peak", [_number(eta) for eta in report.eta]),
         ("bound", [_number(omega, 6) for omega in report.omega]),
     ]
-    return _group([_table(title, columns, "right"), _footer(report.problem, [report.subject])])
+    return _group([_table(title, columns, "right"), _footer(report.problem, report.subject)])
 
 
 def tuning(report: Tuning) -> RenderableType:
@@ -96,13 +96,13 @@ def tuning(report: Tuning) -> RenderableType:
         _best_table(report),
         _wrong_table(report),
         _others_table(report),
-        _footer(report.problem, [subject]),
+        _footer(report.problem, subject),
     ]
     if subject.peak is not None:
         parts.append(
             _note(
-                "Best LR: the peak LR to use with that schedule if the one this run logged was "
-                "tuned. If it was not, tune it first: x this run holds in any case."
+                "Best LR: the peak LR to use with that schedule if the one this run logged was the "
+                "best for it. If it was not, put in the best one: the ratios hold in any case."
             )
         )
     return _group(parts)
@@ -114,14 +114,14 @@ def drawing(
     """Show `cvxbound plot`: what is in the figure."""
     losses = ["-" if curve.loss is None else curve.loss.name for curve in curves]
     columns: _Columns = [
-        ("schedule", [_name(subject.label) for subject in subjects]),
+        ("schedule", _names(subjects)),
         ("steps", [_count(len(subject.schedule)) for subject in subjects]),
         ("base LR", [_number(curve.gamma) for curve in curves]),
         ("bound at\nlast step", [_number(float(curve.omega[-1])) for curve in curves]),
         ("loss drawn", [_name(loss) for loss in losses]),
     ]
     table = _table(_KINDS[curves[0].kind], columns)
-    return _group([table, _footer(problem, subjects)], figure)
+    return _group([table, _footer(problem, *subjects)], figure)
 
 
 def diagnosis(report: Diagnosis) -> RenderableType:
@@ -186,10 +186,13 @@ def _others_table(report: Tuning) -> RenderableType:
     columns: _Columns = [("schedule", [names[i] for i in order])]
     for kind, rows in found.items():
         ranked = [rows[i] for i in order]
-        columns.append((f"{kind}: LR\nx this run", [_number(best.gamma_ratio) for best in ranked]))
-        if report.subject.peak is not None:
-            columns.append(("best LR", [_number(best.lr, 3) for best in ranked]))
-        columns.append(("Omega*, %\nof this run", [_percent(best.omega_ratio) for best in ranked]))
+        if report.subject.peak is None:
+            columns.append(
+                (f"{kind}: LR\nx this run", [_number(each.gamma_ratio) for each in ranked])
+            )
+        else:
+            columns.append((f"{kind}:\nbest LR", [_number(each.lr, 3) for each in ranked]))
+        columns.append(("Omega*, %\nof this run", [_percent(each.omega_ratio) for each in ranked]))
     warmup = f" and warm-up ({_count(report.warmup)})" if report.warmup else ""
     return _table(f"Other schedules of the same length{warmup}, each at its best LR", columns)
 
@@ -201,7 +204,7 @@ def _at_gamma(problem: Problem, rows: Sequence[Best]) -> _Columns:
     return [(f"Omega at\n{_number(problem.gamma)}", [_number(best.at_gamma) for best in rows])]
 
 
-def _footer(problem: Problem, subjects: Sequence[Subject]) -> RenderableType:
+def _footer(problem: Problem, *subjects: Subject) -> RenderableType:
     """Say under which conventions the numbers hold, and how the logs were read."""
     if problem.D == problem.G == 1:
         units = "LRs (gamma) are in units of D/G and bounds (Omega) of D G"
@@ -210,7 +213,12 @@ def _footer(problem: Problem, subjects: Sequence[Subject]) -> RenderableType:
     meaning = "D: distance of the start from a minimiser, G: gradient norm"
     last_step = f"The last step of a schedule {_LAST_STEPS[problem.last_step]}"
     lines = [f"{units} ({meaning}). {last_step} (--last-step {problem.last_step})."]
-    lines += [f"{each.label}: {each.schedule.note}." for each in subjects if each.read]
+    for name, subject in zip(_names(subjects), subjects, strict=True):
+        about = [name.plain, subject.label] if name.plain != subject.label else [name.plain]
+        if subject.read:
+            about.append(subject.schedule.note)
+        if len(about) > 1:
+            lines.append(f"{': '.join(about)}.")
     return _note("\n".join(lines))
 
 
@@ -222,12 +230,20 @@ def _group(parts: list[RenderableType], figure: Path | None = None) -> Renderabl
 
 def _table(title: str, columns: _Columns, first: Literal["left", "right"] = "left") -> Group:
     """Columns under a title; all but the first one are set to the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for i, (header, _) in enumerate(columns):
-        table.add_column(header, justify="right" if i else first)
+        table.add_column(header, justify="right" if i else first, no_wrap=i > 0)
     for row in zip(*(cells for _, cells in columns), strict=True):
         table.add_row(*row)
-    return Group(Text(title, style="bold"), table)
+    return Group(Text(title, style="bold"), table, "")
+
+
+def _names(subjects: Sequence[Subject]) -> list[Text]:
+    """What rows are called: long labels, which the footer has in full, by their number."""
+    return [
+        _name(each.label if len(each.label) <= _LONGEST_NAME else f"({i})")
+        for i, each in enumerate(subjects, start=1)
+    ]
 
 
 def _name(label: str) -> Text:
