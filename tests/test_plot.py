@@ -230,6 +230,16 @@ def test_long_labels_leave_room_for_the_figure():
     assert len(text) < 90
 
 
+@pytest.mark.parametrize("label", ["_run", "$\\nonsense$", "a$b$c^", "%s{}"])
+def test_labels_are_text(label, tmp_path):
+    """A name is not markup, and is not left out."""
+    loss = Loss(np.array([1, 2]), np.array([2.0, 1.0]), label)
+    figure = plot.figure([a_curve([2.0, 1.0], label=label, loss=loss)])
+    plot.save(figure, tmp_path / "a.png")
+    (text,) = figure.legends[0].get_texts()
+    assert label in text.get_text()
+
+
 # --- losses --------------------------------------------------------------------------------------
 
 

@@ -25,17 +25,20 @@ def real_array(x: ArrayLike, name: str) -> Float:
     return array.astype(np.float64, copy=False)
 
 
+def _refuse(x: Float, good: NDArray[np.bool_], expected: str) -> None:
+    """ValueError naming the first entry of `x` that is not good."""
+    if good.all():
+        return
+    index = tuple(int(i) for i in np.argwhere(~good)[0])
+    place = f" at index {index[0] if len(index) == 1 else index}" if index else ""
+    raise ValueError(f"{expected}; found {x[index]}{place}")
+
+
 def check_range(x: Float, name: str, largest: float) -> None:
     """ValueError naming the first entry outside [0, largest]."""
-    with np.errstate(invalid="ignore"):
-        bad = ~((x >= 0) & (x <= largest))
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = index[0] if len(index) == 1 else index
-        where = f" at index {place}" if index else ""
-        raise ValueError(
-            f"{name} must be non-negative, finite and at most {largest:g}; found {x[index]}{where}"
-        )
+    # Comparisons with NaN are false, without a warning.
+    good = np.asarray((x >= 0) & (x <= largest))
+    _refuse(x, good, f"{name} must be non-negative, finite and at most {largest:g}")
 
 
 def positive_scalar(x: object, name: str) -> float:
@@ -52,12 +55,8 @@ def positive_scalar(x: object, name: str) -> float:
 def positive_array(x: ArrayLike, name: str) -> Float:
     """Positive finite numbers of any shape."""
     array = real_array(x, name)
-    with np.errstate(invalid="ignore"):
-        bad = ~((array > 0) & (array < np.inf))
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        where = f" at index {index[0] if len(index) == 1 else index}" if index else ""
-        raise ValueError(f"{name} must be positive and finite; found {array[index]}{where}")
+    good = np.asarray((array > 0) & (array < np.inf))
+    _refuse(array, good, f"{name} must be positive and finite")
     return array
 
 
@@ -67,7 +66,7 @@ def time_last(x: Float, axis: int, name: str) -> Float:
         raise TypeError(f"axis must be an integer, got {axis!r}")
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
-    return np.moveaxis(x, axis, -1)
+    return x if axis in (-1, x.ndim - 1) else np.moveaxis(x, axis, -1)
 
 
 def step_array(eta: ArrayLike, axis: int) -> Float:
@@ -154,14 +153,19 @@ def rows(x: Float, batch: tuple[int, ...], core_axes: int) -> Rows:
     lead = x.shape[: x.ndim - core_axes]
     count = int(np.prod(lead, dtype=np.int64))
     data = np.require(x, np.float64, ["C", "A"]).reshape((count, *x.shape[x.ndim - core_axes :]))
-    index = np.broadcast_to(np.arange(count, dtype=np.int64).reshape(lead), batch)
-    return Rows(data, np.ascontiguousarray(index).reshape(-1))
+    index = np.arange(count, dtype=np.int64)
+    if lead != batch:
+        index = np.broadcast_to(index.reshape(lead), batch).flatten()
+    return Rows(data, index)
 
 
 def broadcast_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
     """Broadcast the batch axes of several arguments; the error names them."""
+    distinct = {shape for shape in shapes.values() if shape}
+    if len(distinct) < 2:
+        return distinct.pop() if distinct else ()
     try:
-        return np.broadcast_shapes(*shapes.values())
+        return np.broadcast_shapes(*distinct)
     except ValueError:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"the batch axes do not broadcast together: {listed}") from None

@@ -49,7 +49,7 @@ _HORIZONS = 1000
 _HORIZONS_TIGHT, _LONG = 200, 50_000
 
 # The bound is drawn up to this many times its last value.
-_TIMES_LAST, _TIMES_LAST_LOG = 2.5, 30.0
+_TIMES_LAST, _TIMES_LAST_LOG = 3.0, 30.0
 
 # Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -324,12 +324,14 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
     if fit is not None:
         right = bottom.secondary_yaxis("right", functions=(fit.to_loss, fit.to_bound))
         names = ", ".join(dict.fromkeys(loss.name for loss in measured))
-        right.set_ylabel(f"{names} (thin lines), scaled to the bound")
+        right.set_ylabel(f"{names} (thin lines), scaled to the bound", parse_math=False)
         if log_x:
             right.yaxis.set_major_formatter("{x:.4g}")
             right.yaxis.set_minor_formatter("{x:.4g}")
     _annotate(top, bottom, curves, log_x)
-    drawing.legend(loc="outside upper left", fontsize="small", frameon=False)
+    legend = drawing.legend(loc="outside upper left", fontsize="small", frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a file may have dollars in its name
     return drawing
 
 
@@ -365,7 +367,8 @@ def _first_shown(curve: Curve, high: float) -> int:
 def _short(label: str, most: int = 64) -> str:
     """A label that leaves room for the figure: its two ends."""
     half = (most - 3) // 2
-    return label if len(label) <= most else f"{label[:half]}...{label[-half:]}"
+    short = label if len(label) <= most else f"{label[:half]}...{label[-half:]}"
+    return f" {short}" if short.startswith("_") else short  # matplotlib hides what starts with _
 
 
 def _finite(values: Float) -> Float:
