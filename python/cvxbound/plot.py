@@ -48,8 +48,8 @@ _HORIZONS = 1000
 # One horizon of `tight` costs a search: a fifth as many where the schedule is long.
 _HORIZONS_TIGHT, _LONG = 200, 50_000
 
-# The bound is drawn up to this many times its last value.
-_TIMES_LAST, _TIMES_LAST_LOG = 3.0, 30.0
+# The bound is drawn up to this many times its last value, and losses are fitted to it up to fewer.
+_TIMES_LAST, _TIMES_LAST_LOG, _TIMES_LAST_FIT = 3.0, 30.0, 2.5
 
 # Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -395,7 +395,7 @@ def _range(curves: Sequence[Curve], times_last: float) -> tuple[float, float]:
         raise ValueError("every bound is infinite: nothing to draw")
     low, high = float(min(lows)), float(min(max(highs), times_last * max(lasts)))
     margin = 0.06 * (high - low) or 0.06 * high
-    return (low - margin if times_last == _TIMES_LAST else low / 1.1), high + margin
+    return (low - margin if times_last < _TIMES_LAST_LOG else low / 1.1), high + margin
 
 
 class _Fit(NamedTuple):
@@ -412,11 +412,11 @@ class _Fit(NamedTuple):
 
 
 def _fit_losses(curves: Sequence[Curve]) -> _Fit:
-    """The line by least squares, all curves together, over what a figure with linear axes shows.
+    """The line by least squares, all curves together, leaving the first steps out.
 
     Where losses rise as the bounds fall, their range is drawn over the range of the bounds.
     """
-    low, high = _range(curves, _TIMES_LAST)
+    low, high = _range(curves, _TIMES_LAST_FIT)
     omegas, losses = [], []
     for curve in curves:
         if curve.loss is not None:
