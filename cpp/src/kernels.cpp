@@ -143,12 +143,13 @@ constexpr int kStretch = 64;
 template <bool kSafe>
 void walk_many(const Chain& chain, Walkers& walkers) {
   constexpr int kVectors = kWalkers / kLanes;
-  vec grown[kVectors], part[kVectors], start[kVectors];
+  vec start[kVectors], grown[kVectors], R[kVectors], part[kVectors];
   for (std::int64_t end = chain.length; end > 0; end -= kStretch) {
     const std::int64_t begin = end > kStretch ? end - kStretch : 0;
     for (int v = 0; v < kVectors; ++v) {
       start[v] = load(walkers.distance + v * kLanes);
       grown[v] = load(walkers.distance_low + v * kLanes);
+      R[v] = start[v] + grown[v];
       part[v] = load(walkers.sum_low + v * kLanes);
     }
     for (std::int64_t k = end - 1; k >= begin; --k) {
@@ -157,20 +158,22 @@ void walk_many(const Chain& chain, Walkers& walkers) {
       const vec noise = broadcast(chain.noise[k]);
       if constexpr (kSafe) {
         for (int v = 0; v < kVectors; v += 2) {
-          const vec a = start[v] + grown[v], b = start[v + 1] + grown[v + 1];
-          const vec both = broadcast(1.0) / (a * b);
-          const vec inverse_a = both * b, inverse_b = both * a;
-          part[v] = fma(noise, inverse_a, part[v]);
-          part[v + 1] = fma(noise, inverse_b, part[v + 1]);
-          grown[v] += fma(square, inverse_a, linear);
-          grown[v + 1] += fma(square, inverse_b, linear);
+          const vec both = broadcast(1.0) / (R[v] * R[v + 1]);
+          const vec inverse[2] = {both * R[v + 1], both * R[v]};
+          for (int w = 0; w < 2; ++w) {
+            // All but one multiply-add of the next R is ready before the division is.
+            const vec next = grown[v + w] + linear;
+            part[v + w] = fma(noise, inverse[w], part[v + w]);
+            R[v + w] = fma(square, inverse[w], start[v + w] + next);
+            grown[v + w] = fma(square, inverse[w], next);
+          }
         }
       } else {
         for (int v = 0; v < kVectors; ++v) {
-          const vec R = start[v] + grown[v];
           // noise and square are given as roots here: x * (x / R) survives where x * x does not.
-          part[v] += noise * (noise / R);
-          grown[v] += linear + square * (square / R);
+          part[v] += noise * (noise / R[v]);
+          grown[v] += linear + square * (square / R[v]);
+          R[v] = start[v] + grown[v];
         }
       }
     }
