@@ -233,6 +233,11 @@ def test_bad_horizons(arguments, error, message):
             function(BATCH, **arguments)
 
 
+def test_rate_beyond_the_range_of_a_double():
+    with pytest.raises(ValueError, match="gamma, in units of D/G, must be positive and finite"):
+        cb.bound([1, 1], 1e-300, G=1e-30, kind="tight")
+
+
 def test_unknown_keyword():
     with pytest.raises(TypeError, match="gama"):
         cb.bound([1, 1], gama=1)

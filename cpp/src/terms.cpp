@@ -232,7 +232,11 @@ class Runner {
   void run_item(std::int64_t item, const Targets& targets, int threads,
                 const std::function<void()>& interrupt) const {
     const Schedule steps = schedule(item);
-    const double gamma = batch_.gamma ? batch_.gamma[row(batch_.gamma_row, item)] : 0;
+    const double gamma = batch_.gamma ? batch_.gamma[row(batch_.gamma_row, item)] : kBest;
+    if (batch_.gamma && !(gamma > 0 && gamma < kInf)) {
+      throw std::invalid_argument("gamma, in units of D/G, must be positive and finite; found " +
+                                  std::to_string(gamma) + " for item " + std::to_string(item));
+    }
     if (options_.kind == Kind::average) {
       average(steps, gamma, targets);
     } else if (is_free()) {
@@ -335,6 +339,9 @@ class Runner {
     if (!(total > 0)) return {kInf, 0, rho};
     return {0.5 / total, 0.5 * (Q + root * root) / total, rho};
   }
+
+  /// What best_rho takes for the best base learning rate.
+  static constexpr double kBest = 0;
 
   const Kernels& kernels_;
   const Batch& batch_;

@@ -300,6 +300,10 @@ void test_refusals() {
   }
   const auto horizon = [] { run({1, 2}, {}, Kind::last, LastStep::given, {3}); };
   CHECK(message_of(horizon).find("horizons must lie in 1..2; found 3") == 0, "");
+  for (const double gamma : {1e-320, kInf}) {
+    const auto rate = [&] { run({1, 2}, {}, Kind::tight, LastStep::given, {2}, gamma); };
+    CHECK(message_of(rate).empty() == (gamma < 1), std::to_string(gamma));
+  }
   const Array one = {1}, zero = {0};
   Array out(1);
   CHECK(!message_of([&] {
