@@ -50,6 +50,15 @@ Range scan(const double* x, std::int64_t n) {
 constexpr int kBlock = 4 * kLanes;
 constexpr int kBlocksPerFlush = 64;
 
+/// Asks for the cache lines of a block a thousand steps before this one: left to itself, the hardware
+/// follows a backward stream at two thirds of the speed. The address may lie before the array.
+inline void prefetch_before(const double* block) {
+  const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(block) - 1024 * sizeof(double);
+  for (std::uintptr_t line = 0; line < kBlock * sizeof(double); line += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(first + line));
+  }
+}
+
 /// q0/a + q1/b + q2/c + q3/d over one division.
 inline vec four_fractions(const vec* q, const vec* R) {
   const vec ab = R[0] * R[1], cd = R[2] * R[3];
@@ -88,6 +97,8 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
       e = first_eta;
       if (kNorms) pad_front(norm, end, first_norm), g = first_norm;
     }
+    prefetch_before(e);
+    if constexpr (kNorms) prefetch_before(g);
     vec root[4], R[4];
     load_columns(e, root);
     const vec two = root[3] + root[2], three = two + root[1], four = three + root[0];
