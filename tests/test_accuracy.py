@@ -1,6 +1,7 @@
 """The kernels against long double walks away from the target, on easy and hostile schedules."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_one_horizon_of_last(steps):
 @pytest.mark.parametrize("steps", SIZES)
 def test_one_horizon_of_tight(steps):
     """The split at the rho found is the walk's from that rho, to 1e-14 log2(T)."""
-    horizons = [t for t in oracle.horizons(steps) if t > 1][-3:]
+    horizons = [t for t in oracle.horizons(steps) if t > 1][-10:]
     distances, noises, lanes = [], [], []
     for case in cases(steps):
         distance, noise, rho = split(case, horizons or [1], "tight")
@@ -96,6 +97,31 @@ def test_direct_curve(steps):
         lanes = [oracle.Lane(case.eta, case.norm, t, case.eta[t - 1]) for t in horizons]
         at = np.array(horizons) - 1
         assert_terms(omega.distance[at], omega.noise[at], lanes, "last", 1e-13)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 33, 300])
+def test_direct_tight_curve(steps):
+    """Every horizon of `tight`, at the rho found for it."""
+    horizons = np.arange(1, steps + 1)
+    for case in cases(steps):
+        distance, noise, rho = split(case, horizons, "tight")
+        lanes = [oracle.Lane(case.eta, case.norm, t, r) for t, r in zip(horizons, rho, strict=True)]
+        assert_terms(distance, noise, lanes, "tight", 1e-13)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 33, 1000, 100_000])
+def test_average(steps):
+    """Exact sums of the whole prefix, divided once."""
+    for case in cases(steps):
+        omega = cb.terms(case.eta, G=case.norm, kind="average", at="all")
+        for t in oracle.horizons(steps):
+            length = math.fsum(case.eta[:t])
+            squares = math.fsum((case.eta[:t] * case.norm[:t]) ** 2)
+            if length > 0:
+                assert omega.distance[t - 1] == pytest.approx(0.5 / length, rel=1e-15)
+                assert omega.noise[t - 1] == pytest.approx(0.5 * squares / length, rel=1e-14)
+            else:
+                assert (omega.distance[t - 1], omega.noise[t - 1]) == (np.inf, 0)
 
 
 @pytest.mark.slow

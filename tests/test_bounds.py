@@ -233,6 +233,17 @@ def test_rho_is_never_a_local_minimum(kind, seed):
             assert found <= dense * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("ratio", [1e6, 1e18, 1e30, 1e50])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_one_huge_norm(ratio, place):
+    """A single bad gradient cannot make the tuned bound worse than standing still, D G_t."""
+    norm = np.ones(4)
+    norm[place] = ratio
+    for kind in ("tight", "last"):
+        omega = cb.tune(np.ones(4), G=norm, kind=kind, last_step="free").omega
+        assert omega <= norm[-1] * (1 + 1e-12)
+
+
 def test_two_equal_minima():
     """For constant norms the bound is symmetric under rho -> eta_m^2 / rho."""
     eta = np.array([1.0, 0.1, 5.0, 0.3])
@@ -240,6 +251,14 @@ def test_two_equal_minima():
     one = _core.walk(_core.Kind.tight, eta, None, rho)
     two = _core.walk(_core.Kind.tight, eta, None, 25 / rho)
     same(one, two)
+
+
+@fast
+@given(moving, st.sampled_from(KINDS), st.sampled_from(LAST_STEPS))
+def test_tune_against_the_reference(eta, kind, last_step):
+    expected = reference.tune(eta, D=2.0, G=0.5, kind=kind, last_step=last_step)
+    found = cb.tune(eta, D=2.0, G=0.5, kind=kind, last_step=last_step)
+    same(found.omega, float(expected.omega), 1e-9)
 
 
 # --- the edges -----------------------------------------------------------------------------------
@@ -262,6 +281,24 @@ def test_nothing_has_moved_yet():
     for eta in ([1.0], [0.0, 0.0, 0.0], [0.0, 7.0]):
         assert cb.bound(eta, 0.3, G=2, D=5, kind="tight") == pytest.approx(10)
         assert cb.tune(eta, G=2, D=5, kind="tight").omega == pytest.approx(10)
+
+
+@pytest.mark.parametrize("D", [1e-200, 1e200])
+@pytest.mark.parametrize("G", [1e-99, 1.0, 1e99])
+@pytest.mark.parametrize("kind", KINDS)
+def test_extreme_units(D, G, kind):
+    """Answers that a double can hold come out, though D^2 or G^2 would not fit."""
+    eta = [1.0, 0.5, 0.25]
+    one = cb.tune(eta, kind=kind)
+    tuned = cb.tune(eta, D=D, G=G, kind=kind)
+    same(tuned, (one.gamma * (D / G), one.omega * (D * G)))
+    same(cb.bound(eta, tuned.gamma, D=D, G=G, kind=kind), tuned.omega)
+
+
+def test_smallest_steps():
+    """Where even the sum of the steps is subnormal nothing is NaN."""
+    for kind in KINDS:
+        assert not np.isnan(cb.tune([5e-324] * 2, kind=kind)).any()
 
 
 def test_vanishing_gradients():

@@ -68,9 +68,13 @@ def test_instruction_sets_agree():
 )
 def test_impossible_environment(variable, value, message):
     """The package imports all the same, and says what is wrong when it is used."""
-    done = python("import cvxbound as cb; cb.curve([1.0] * 5000)", **{variable: value})
-    assert done.returncode == 1
-    assert message in done.stderr
+    done = python("import cvxbound; print(cvxbound.__version__)", **{variable: value})
+    assert done.stdout.strip() == cb.__version__
+    for use in ("cb.curve([1.0] * 50_000)", "cb.info()"):
+        done = python(f"import cvxbound as cb; {use}", **{variable: value})
+        assert done.returncode == 1
+        assert "ValueError" in done.stderr
+        assert message in done.stderr
 
 
 def test_threads_from_the_environment():
@@ -124,7 +128,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this platform")
 def test_ctrl_c_interrupts_a_long_call():
-    """A curve of 400 000 steps takes many seconds; an interrupt ends it within one or two."""
+    """A curve of a million steps takes half a minute; an interrupt ends it in a second or so."""
     before = threading.active_count()
 
     def interrupt(*_):

@@ -15,30 +15,26 @@ constexpr double kSafeLow = 0x1p-120;
 constexpr double kSafeHigh = 0x1p120;
 
 Range scan(const double* x, std::int64_t n) {
-  const vec zero = {};
-  vec low = broadcast(kInf), smallest = low, largest = -low, sum = zero;
+  const vec zero = {}, inf = broadcast(kInf);
+  vec low = inf, smallest = inf, largest = -inf, sum = zero;
   const auto take = [&](vec v) {
     low = min(low, v);
-    smallest = min(smallest, v > zero ? v : broadcast(kInf));
+    smallest = min(smallest, v > zero ? v : inf);
     largest = max(largest, v);
     sum += v;
   };
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) take(load(x + i));
-  if (i < n) {
-    double rest[kLanes];
-    for (int j = 0; j < kLanes; ++j) rest[j] = i + j < n ? x[i + j] : x[n - 1];
-    vec v = load(rest);
-    low = min(low, v);
-    smallest = min(smallest, v > zero ? v : broadcast(kInf));
-    largest = max(largest, v);
-    for (int j = 0; i + j < n; ++j) sum[0] += x[i + j];
-  }
   Range range{kInf, kInf, -kInf, sum_of_lanes(sum)};
-  for (int j = 0; j < kLanes; ++j) {
-    if (low[j] < range.low) range.low = low[j];
-    if (smallest[j] < range.smallest) range.smallest = smallest[j];
-    if (largest[j] > range.largest) range.largest = largest[j];
+  const auto merge = [&](double l, double s, double h) {
+    if (l < range.low) range.low = l;
+    if (s < range.smallest) range.smallest = s;
+    if (h > range.largest) range.largest = h;
+  };
+  for (int j = 0; j < kLanes; ++j) merge(low[j], smallest[j], largest[j]);
+  for (; i < n; ++i) {
+    merge(x[i], x[i] > 0 ? x[i] : kInf, x[i]);
+    range.sum += x[i];
   }
   return range;
 }
@@ -85,7 +81,7 @@ inline void pad_front(const double* x, std::int64_t count, double* block) {
 template <bool kNorms>
 Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double rho) {
   double distance = rho, distance_low = 0, sum = 0, sum_low = 0;
-  vec part = {};
+  vec part = {}, largest_norm = {};
   bits signs = {};
   double first_eta[kBlock], first_norm[kBlock];
   int blocks = 0;
@@ -114,6 +110,7 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
       load_columns(g, norms);
       for (int i = 0; i < 4; ++i) {
         signs |= (bits)norms[i];
+        largest_norm = max(largest_norm, norms[i]);
         root[i] *= norms[i];
       }
     }
@@ -134,8 +131,11 @@ Walk walk_last(const double* eta, const double* norm, std::int64_t steps, double
       blocks = 0;
     }
   }
-  Walk walk{distance + distance_low, sum + (sum_low + sum_of_lanes(part)), false};
-  for (int i = 0; i < kLanes; ++i) walk.sign |= signs[i] < 0;
+  Walk walk{distance + distance_low, sum + (sum_low + sum_of_lanes(part)), 0, false};
+  for (int i = 0; i < kLanes; ++i) {
+    walk.sign |= signs[i] < 0;
+    if (largest_norm[i] > walk.largest_norm) walk.largest_norm = largest_norm[i];
+  }
   return walk;
 }
 

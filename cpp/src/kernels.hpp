@@ -15,9 +15,10 @@ struct Range {
 
 /// Where one backward walk ended.
 struct Walk {
-  double distance;  ///< R_0
-  double sum;       ///< sum_k eta_k^2 G_k^2 / R_k
-  bool sign;        ///< whether a step or norm had its sign bit set: negative, -0 or some NaN
+  double distance;      ///< R_0
+  double sum;           ///< sum_k eta_k^2 G_k^2 / R_k
+  double largest_norm;  ///< 0 without norms
+  bool sign;            ///< whether a step or norm had its sign bit set: negative, -0 or some NaN
 };
 
 /// The recursion over a stretch of steps, walked from the last entry to the first:

@@ -48,6 +48,7 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
   };
   std::vector<std::thread> helpers;
   const auto wanted = std::min<std::int64_t>(threads, count) - 1;
+  helpers.reserve(static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0)));
   try {
     for (std::int64_t i = 0; i < wanted; ++i) helpers.emplace_back(work, false);
   } catch (const std::system_error&) {

@@ -158,6 +158,8 @@ class RhoSearch {
         step_(sources.eta[last_positive]),
         last_norm_(sources.last_norm),
         step_norm_(sources.norm ? sources.norm[last_positive] : 1.0),
+        largest_norm_(
+            std::max(last_norm_, sources.norm ? kernels.scan(sources.norm, sources.count).largest : 1.0)),
         mirrored_(tight_ && step_norm_ < last_norm_),
         merged_(merge_distant_steps(recursion, sources)),
         evaluate_(kernels, recursion,
@@ -192,21 +194,18 @@ class RhoSearch {
 
   /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
   /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
-  /// G_m, rho is e^2 / v.
-  double rho_at(double x) const {
-    const double v = std::exp(x);
-    return mirrored_ ? step_ * (step_ / v) : v;
-  }
+  /// G_m, rho is e^2 / v. The search is over x = log(v / e).
+  double rho_at(double x) const { return step_ * std::exp(mirrored_ ? -x : x); }
 
   void evaluate(const ChainBuffer* chain, const double* x, int count, double* distance,
                 double* noise) const {
     double v[kWalkers];
-    for (int i = 0; i < count; ++i) v[i] = std::exp(x[i]);
+    for (int i = 0; i < count; ++i) v[i] = step_ * std::exp(x[i]);
     evaluate_(chain, v, count, distance, noise);
     if (!mirrored_) return;
     // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
     const double more = (last_norm_ - step_norm_) * (last_norm_ + step_norm_);
-    for (int i = 0; i < count; ++i) noise[i] += 0.5 * step_ * (step_ / v[i]) * more;
+    for (int i = 0; i < count; ++i) noise[i] += 0.5 * rho_at(x[i]) * more;
   }
 
   /// Smallest log objective over a uniform grid on [low, high], kept in grid_ and values_.
@@ -227,38 +226,46 @@ class RhoSearch {
   }
 
   void scan_bracket() {
-    const double far = std::max({length_, 4 * step_, gamma_ > 0 ? 2 / gamma_ : 0.0});
-    const double near = tight_ ? step_ : 0x1p-10 * step_;
-    const double rough = scan(std::log(near), std::log(far), kWalkers) + kSlack;
-    double low, high;
-    bracket(rough, low, high);
-    const double cells = std::ceil((high - low) / kSpacing);
-    scan(low, high, static_cast<int>(std::min<double>(kMaxGrid, std::max(8.0, cells + 1))));
+    const double far = std::max(length_ / step_, gamma_ > 0 ? 2 / gamma_ / step_ : 0.0);
+    const double near = tight_ ? 0.0 : -10.0;
+    const double high = std::isfinite(far) ? std::max(std::log(far), near + 1) : near + 1;
+    const double rough = scan(near, high, kWalkers) + kSlack;
+    const Bracket found = bracket(rough);
+    const double cells = std::ceil((found.high - found.low) / kSpacing);
+    scan(found.low, found.high, static_cast<int>(std::min<double>(kMaxGrid, std::max(8.0, cells + 1))));
   }
 
-  /// Where the minimum must lie, from an upper bound F on it. For fixed gamma each single term bounds
-  /// the objective from below. Without gamma, R_0 <= (v + S)^2 / v (`tight`) or v + S (`last`) gives
-  /// 4 distance noise >= H^2 (v / (v + S))^2 or H^2 v / (v + S), H the norm that v multiplies, and for
-  /// `last` also 4 distance noise >= e^2 G_m^2 / (v (v + S)).
-  void bracket(double log_best, double& low, double& high) const {
+  struct Bracket {
+    double low, high;
+  };
+
+  /// Where the minimum must lie, from an upper bound F on it. H is the norm that v multiplies, G the
+  /// largest norm there is.
+  /// For fixed gamma each single term bounds the objective from below: v H^2 and e^2 G_m^2 / v.
+  /// Without gamma, R_0 <= (v + S)^2 / v (`tight`) or v + S (`last`) gives 4 distance noise >=
+  /// H^2 (v / (v + S))^2 or H^2 v / (v + S), and for `last` also e^2 G_m^2 / (v (v + S)); and the
+  /// product rises for all v > 4 S (G / H)^2.
+  /// Below 2^-60 of the last step `last` is flat where G_m = 0.
+  Bracket bracket(double log_best) const {
     const double best = std::exp(log_best);
     const double held = tight_ ? std::min(last_norm_, step_norm_) : last_norm_;
     const double swapped = tight_ ? std::max(last_norm_, step_norm_) : step_norm_;
-    const double log_step = std::log(step_);
-    const double cap = 60 * std::log(2.0);
-    low = log_step - cap;
+    const double log_step = std::log(step_), log_length = std::log(length_) - log_step;
+    double low = -60 * std::log(2.0), high;
     if (gamma_ > 0) {
-      high = std::log(2 * best / gamma_) - 2 * std::log(held);
-      low = std::max(low, std::log(gamma_ / (2 * best)) + 2 * (log_step + std::log(swapped)));
+      high = std::log(2 * best / gamma_) - 2 * std::log(held) - log_step;
+      low = std::max(low, std::log(gamma_ / (2 * best)) + 2 * std::log(swapped) + log_step);
     } else {
       const double ratio = tight_ ? best / held : (best / held) * (best / held);
-      const double log_length = std::log(length_);
-      high = log_length + (ratio < 1 ? std::min(cap, std::log(ratio) - std::log1p(-ratio)) : cap);
-      const double c = (step_ * swapped / best) * (step_ * swapped / best);
-      if (!tight_) low = std::max(low, std::log(2 * c / (length_ + std::sqrt(length_ * length_ + 4 * c))));
+      high = log_length + std::log(4.0) + 2 * std::log(std::max(1.0, largest_norm_ / held));
+      if (ratio < 1) high = std::min(high, log_length + std::log(ratio) - std::log1p(-ratio));
+      const double c = (swapped / best) * (swapped / best), relative = std::exp(log_length);
+      if (!tight_)
+        low = std::max(low, std::log(2 * c / (relative + std::sqrt(relative * relative + 4 * c))));
     }
-    if (tight_) low = std::max(low, log_step);
-    high = std::isfinite(high) ? std::max(high, low + kSpacing) : low + cap;
+    if (tight_) low = std::max(low, 0.0);
+    if (!std::isfinite(low)) low = 0;
+    return {low, std::isfinite(high) ? std::max(high, low + kSpacing) : low + 60 * std::log(2.0)};
   }
 
   /// Grid minima that could be the global one, best first. Those about equally deep must be told apart
@@ -376,7 +383,7 @@ class RhoSearch {
   }
 
   const bool tight_;
-  const double gamma_, length_, step_, last_norm_, step_norm_;
+  const double gamma_, length_, step_, last_norm_, step_norm_, largest_norm_;
   const bool mirrored_;
   const ChainBuffer merged_;
   const Evaluator evaluate_;

@@ -19,7 +19,8 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kLargestStep = 1e300;
 constexpr double kLargestNorm = 1e100;
 
-/// Below this many operations of the divider (about a millisecond) threads cost more than they save.
+/// Below this much work, in nanoseconds, threads cost more than they save; only an explicit number of
+/// them is obeyed all the same.
 constexpr double kSerialWork = 1e6;
 
 /// An item's curve is long enough here to be worth sharing between threads, and to be interruptible.
@@ -83,7 +84,8 @@ Split last_at(const Kernels& kernels, const Schedule& schedule, LastStep last_st
   const Walk walk = kernels.walk_last(schedule.eta, schedule.norm, t - 1, positive ? rho : 1.0);
   const double last = schedule.eta[t - 1];
   const bool ok = !walk.sign && walk.distance <= kLargestStep && walk.sum < kInf && last >= 0 &&
-                  last <= kLargestStep && norm >= 0 && norm <= kLargestNorm;
+                  last <= kLargestStep && norm >= 0 && norm <= kLargestNorm &&
+                  walk.largest_norm <= kLargestNorm;
   if (!ok) check(kernels, {schedule.eta, schedule.norm, t});
   if (positive) return last_from(walk.distance, walk.sum, rho, norm);
   return zero_last_step(t > 1 ? kernels.scan(schedule.eta, t - 1).sum : 0.0);
@@ -191,11 +193,13 @@ class Runner {
 
   void run(const Terms& out) const {
     const std::int64_t horizons = batch_.horizons ? batch_.horizon_count : batch_.steps;
-    const int threads = options_.threads > 0 ? options_.threads : default_threads();
-    const bool short_items = batch_.steps < kLongSchedule && batch_.items >= 2 * threads;
-    const bool single_horizon = horizons == 1;
-    const int outer = work() < kSerialWork ? 1 : short_items || single_horizon ? threads : 1;
-    const int inner = work() < kSerialWork || outer > 1 ? 1 : threads;
+    if (horizons == 0) return;
+    const int threads = options_.threads > 0   ? options_.threads
+                        : work() < kSerialWork ? 1
+                                               : default_threads();
+    const bool many_short = batch_.steps < kLongSchedule && batch_.items >= 2 * threads;
+    const bool by_item = many_short || horizons == 1 || options_.kind == Kind::average;
+    const int outer = by_item ? threads : 1, inner = by_item ? 1 : threads;
     parallel_for(
         batch_.items, outer,
         [&](std::int64_t i) {
@@ -221,12 +225,12 @@ class Runner {
     return {eta, norm, batch_.steps};
   }
 
-  /// Rough count of divider operations, to decide about threads.
+  /// Rough time on one thread in nanoseconds.
   double work() const {
-    const double steps = static_cast<double>(batch_.steps);
+    const double steps = static_cast<double>(batch_.steps), items = static_cast<double>(batch_.items);
     const double horizons = batch_.horizons ? static_cast<double>(batch_.horizon_count) : steps / 2;
-    if (options_.kind == Kind::average) return steps * batch_.items;
-    return steps * horizons * batch_.items * (is_free() ? 16 : 0.25);
+    if (options_.kind == Kind::average) return items * steps * 4;
+    return items * horizons * (is_free() ? 2e4 + 30 * steps : 0.3 * steps);
   }
 
   void run_item(std::int64_t item, const Targets& targets, int threads,

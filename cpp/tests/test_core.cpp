@@ -298,6 +298,13 @@ void test_refusals() {
       }
     }
   }
+  Batch none;  // no horizon at all is no work, and reads nothing
+  const std::int64_t unread = 0;
+  none.items = none.steps = 1;
+  const Array unit = {1};
+  none.eta = unit.data();
+  none.horizons = &unread;
+  terms(none, Options(), Terms());
   const auto horizon = [] { run({1, 2}, {}, Kind::last, LastStep::given, {3}); };
   CHECK(message_of(horizon).find("horizons must lie in 1..2; found 3") == 0, "");
   for (const double gamma : {1e-320, kInf}) {

@@ -20,7 +20,7 @@ using Indices = py::array_t<std::int64_t, py::array::c_style>;
 
 template <class Array>
 const auto* aligned(const Array& array, const char* name) {
-  if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) {
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % sizeof(*array.data()) != 0) {
     throw std::invalid_argument(std::string(name) + " is not aligned");
   }
   return array.data();

@@ -10,12 +10,11 @@ after Schaipp, Hägele, Taylor, Simsekli and Bach (ICML 2025, arXiv 2501.18965):
 """
 
 from . import reference, schedules, theory
+from ._core import __version__
 from ._info import info
 from ._results import Terms, Tuned
 from .bounds import bound, curve, terms, tune
 from .schedules import Schedule
-
-__version__ = info()["version"]
 
 __all__ = [
     "Schedule",

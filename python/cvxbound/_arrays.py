@@ -25,7 +25,7 @@ def real_array(x: ArrayLike, name: str) -> Float:
     return array.astype(np.float64, copy=False)
 
 
-def _refuse(x: Float, good: NDArray[np.bool_], expected: str) -> None:
+def _refuse(x: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
     """ValueError naming the first entry of `x` that is not good."""
     if good.all():
         return
@@ -60,24 +60,20 @@ def positive_array(x: ArrayLike, name: str) -> Float:
     return array
 
 
-def time_last(x: Float, axis: int, name: str) -> Float:
-    """Move the time axis to the end."""
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"axis must be an integer, got {axis!r}")
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis {axis} is out of range for {name} of shape {x.shape}")
-    return x if axis in (-1, x.ndim - 1) else np.moveaxis(x, axis, -1)
-
-
-def step_array(eta: ArrayLike, axis: int) -> Float:
-    """Schedules with time on the last axis."""
+def step_array(eta: ArrayLike, axis: int) -> tuple[Float, int]:
+    """Schedules with time on the last axis, and the axis it came from, counted from the end."""
     array = real_array(eta, "eta")
     if array.ndim == 0:
         raise ValueError(f"eta must have a time axis (..., T), got the scalar {array[()]}")
-    array = time_last(array, axis, "eta")
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"axis must be an integer, got {axis!r}")
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"axis {axis} is out of range for eta of shape {array.shape}")
+    axis = int(axis) - array.ndim if axis >= 0 else int(axis)
+    array = array if axis == -1 else np.moveaxis(array, axis, -1)
     if array.shape[-1] == 0:
         raise ValueError(f"eta is empty: its time axis has length 0 (shape {array.shape})")
-    return array
+    return array, axis
 
 
 class Norms(NamedTuple):
@@ -98,11 +94,14 @@ _ONE = np.asarray(1.0)
 def norm_array(norm: ArrayLike, steps: int, axis: int) -> Norms:
     """Split G into norms per step of ordinary size and one factor a schedule.
 
-    A scalar, or a time axis of length 1, is constant: it never enters the kernels.
+    A scalar, or a time axis of length 1, is constant: it never enters the kernels. `axis` is that
+    of eta, counted from the end; an array of one axis holds one norm a step.
     """
     array = real_array(norm, "G")
-    if array.ndim:
-        array = time_last(array, axis, "G")
+    if array.ndim > 1 and axis != -1:
+        if axis < -array.ndim:
+            raise ValueError(f"G of shape {array.shape} lacks the time axis {axis} of eta")
+        array = np.moveaxis(array, axis, -1)
     if array.ndim == 0 or (array.shape[-1] == 1 and steps != 1):
         check_range(array, "G", LARGEST_NORM)
         if (array == 0).any():  # no factor can be taken out of a zero
@@ -125,19 +124,14 @@ def norm_array(norm: ArrayLike, steps: int, axis: int) -> Norms:
 def horizons(at: object, steps: int) -> Int:
     """1-based horizons as int64, of any shape up to one axis."""
     array = np.asarray(at)
+    if array.size == 0:
+        raise ValueError("at is empty: expected at least one horizon")
     if array.dtype.kind not in "iu":
         raise TypeError(f"at must be integer horizons (1-based steps) or 'all', got {at!r}")
     if array.ndim > 1:
         raise ValueError(f"at must be a scalar or one-dimensional, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError("at is empty: expected at least one horizon")
-    bad = (array < 1) | (array > steps)
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"at must lie in 1..{steps} (1-based steps); found {array.reshape(-1)[first]} "
-            f"at index {first}"
-        )
+    good = np.asarray((array >= 1) & (array <= steps))
+    _refuse(array, good, f"at must lie in 1..{steps} (1-based steps)")
     return array.astype(np.int64)
 
 

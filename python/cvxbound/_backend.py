@@ -22,7 +22,7 @@ from ._arrays import (
 class Split(NamedTuple):
     """Distance and noise term of every item and horizon, and the virtual last step they belong to.
 
-    Omega = D^2 distance / gamma + gamma noise; axes are (*batch, horizons).
+    For D = 1 and norms in units of their scale; axes are (*batch, horizons).
     """
 
     distance: Float
@@ -34,8 +34,7 @@ def split(
     eta: Float,
     norms: Norms,
     *,
-    gamma: Float | None,
-    radius: float,
+    weight: Float | None,
     kind: str,
     last_step: str,
     at: Int | None,
@@ -43,14 +42,13 @@ def split(
 ) -> Split:
     """Split the bound at the horizons `at` (None: all) for every broadcast batch entry.
 
-    `gamma` matters where the last step is free: the split is the one that minimises the bound at
-    that base learning rate, or at the best one for None. Where the last step is fixed, pass None.
+    `weight`, gamma G / D, matters where the last step is free: the split is the one that minimises
+    distance / weight + weight noise, or distance noise for None.
     """
     lead = {"eta": eta.shape[:-1], "G": norms.batch}
-    if gamma is not None:
-        lead["gamma"] = gamma.shape
+    if weight is not None:
+        lead["gamma"] = weight.shape
     batch = broadcast_batch(**lead)
-    weight = None if gamma is None else np.asarray(gamma * norms.scale / radius)
     eta_rows = rows(eta, batch, 1)
     norm_rows = None if norms.per_step is None else rows(norms.per_step, batch, 1)
     weight_rows = None if weight is None else rows(weight, batch, 0)
@@ -76,5 +74,4 @@ def split(
             check_range(norms.per_step, "G", LARGEST_NORM)
         raise
     shape = (*batch, distance.shape[-1])
-    scale = norms.scale[..., None] if norms.scale.ndim else norms.scale
-    return Split(distance.reshape(shape), noise.reshape(shape) * scale**2, rho.reshape(shape))
+    return Split(distance.reshape(shape), noise.reshape(shape), rho.reshape(shape))

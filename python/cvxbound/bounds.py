@@ -31,32 +31,61 @@ class _Problem(NamedTuple):
     last_step: str
     at: Int | None
     nthreads: int
-    axis: int
+    axis: int  # of time in the result, negative
 
     @property
     def is_free(self) -> bool:
         """Whether the split depends on gamma, through the virtual last step."""
         return self.kind == "tight" or self.last_step == "free"
 
-    def split(self, gamma: Float | None) -> tuple[Float, Float]:
-        """Distance and noise, (*batch, horizons), in the units of D and G."""
+    @property
+    def scale(self) -> Float:
+        """The constant factor of G, with an axis for the horizons."""
+        return self.norms.scale[..., None]
+
+    def batch(self, gamma: Float | None = None) -> tuple[int, ...]:
+        """The leading axes of the result."""
+        shapes = {"eta": self.eta.shape[:-1], "G": self.norms.batch}
+        if gamma is not None:
+            shapes["gamma"] = gamma.shape
+        return _arrays.broadcast_batch(**shapes)
+
+    def split(self, weight: Float | None) -> tuple[Float, Float]:
+        """Distance and noise for D = 1 and G in units of its scale, (*batch, horizons)."""
         found = _backend.split(
             self.eta,
             self.norms,
-            gamma=gamma if self.is_free else None,
-            radius=self.radius,
+            weight=weight if self.is_free else None,
             kind=self.kind,
             last_step=self.last_step,
             at=self.at,
             nthreads=self.nthreads,
         )
-        return found.distance * self.radius**2, found.noise
+        return found.distance, found.noise
+
+    def weight(self, gamma: Float) -> Float:
+        """Gamma in units of D / G, where the bound is D G (distance / weight + weight noise)."""
+        with np.errstate(over="ignore", under="ignore"):
+            weight = np.asarray(gamma * self.norms.scale / self.radius)
+        return _arrays.positive_array(weight, "gamma G / D")
 
     def place_time(self, values: Float) -> Float:
         """Drop the time axis of (*batch, horizons) for one horizon, or move it to its place."""
         if self.at is not None and self.at.ndim == 0:
             return values[..., 0]
         return np.moveaxis(values, -1, self.axis) if self.axis != -1 else values
+
+    def check_out(self, out: object, batch: tuple[int, ...]) -> None:
+        """Refuse an `out` that cannot take the result, before the work is done."""
+        shape = list(batch)
+        if self.at is None or self.at.ndim:
+            count = self.eta.shape[-1] if self.at is None else self.at.size
+            shape.insert(len(shape) + 1 + self.axis, count)
+        if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != tuple(shape):
+            came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else repr(type(out))
+            raise ValueError(f"out must be a float64 array of shape {tuple(shape)}, got {came}")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only")
 
 
 def _problem(
@@ -77,7 +106,7 @@ def _problem(
     ):
         if value not in choices:
             raise did_you_mean(value, choices, what)
-    steps = _arrays.step_array(eta, axis)
+    steps, axis = _arrays.step_array(eta, axis)
     count = steps.shape[-1]
     every = isinstance(at, str) and at == "all"
     if isinstance(at, str) and not every:
@@ -96,18 +125,18 @@ def _problem(
 
 def _omega(problem: _Problem, gamma: ArrayLike, out: Float | None) -> Float:
     rates = _arrays.positive_array(gamma, "gamma")
-    batch = {"eta": problem.eta.shape[:-1], "G": problem.norms.batch, "gamma": rates.shape}
-    _arrays.broadcast_batch(**batch)
-    distance, noise = problem.split(rates)
-    rates = rates[..., None]
+    batch = problem.batch(rates)
+    if out is not None:
+        problem.check_out(out, batch)
+    weight = problem.weight(rates)
+    distance, noise = problem.split(weight)
+    weight = weight[..., None]
     with np.errstate(over="ignore"):
-        omega = problem.place_time(distance / rates + rates * noise)
+        unit = problem.radius * problem.scale
+        omega = problem.place_time(unit * (distance / weight + weight * noise))
     if out is None:
         return omega[()]
-    if not isinstance(out, np.ndarray) or out.shape != omega.shape:
-        shape = getattr(out, "shape", None)
-        raise ValueError(f"out must be an array of shape {omega.shape}, got {type(out)} {shape}")
-    np.copyto(out, omega, casting="same_kind")
+    out[...] = omega
     return out
 
 
@@ -265,8 +294,9 @@ def terms(
     eta, G, D, kind, last_step, axis, nthreads
         As for `bound`.
     gamma : array_like, optional
-        Only where the last step is free (`tight`, or ``last_step="free"``), whose split depends on
-        it: the base learning rate at which to minimise. Default: the best one, as in `tune`.
+        Base learning rate at which to minimise where the last step is free (`tight`, or
+        ``last_step="free"``); by default the best one, as in `tune`. A fixed last step leaves
+        nothing to minimise: then it only broadcasts.
     at, method
         As for `curve`; by default the last step only, ``at="all"`` for every step.
 
@@ -293,8 +323,15 @@ def terms(
     """
     problem = _problem(eta, G, D, kind, last_step, at, method, axis, nthreads)
     rates = None if gamma is None else _arrays.positive_array(gamma, "gamma")
-    distance, noise = problem.split(rates)
-    return Terms(problem.place_time(distance)[()], problem.place_time(noise)[()])
+    shape = problem.batch(rates)
+    distance, noise = problem.split(None if rates is None else problem.weight(rates))
+    with np.errstate(over="ignore"):
+        both = (distance * problem.radius * problem.radius, noise * problem.scale * problem.scale)
+    placed = (
+        problem.place_time(np.array(np.broadcast_to(term, (*shape, term.shape[-1]))))
+        for term in both
+    )
+    return Terms(*(term[()] for term in placed))
 
 
 def tune(
@@ -348,10 +385,10 @@ def tune(
     (0.0482, 0.1034)
     """
     problem = _problem(eta, G, D, kind, last_step, at, method, axis, nthreads)
-    distance, noise = (problem.place_time(term) for term in problem.split(None))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gamma = np.sqrt(distance) / np.sqrt(noise)
-        omega = 2 * np.sqrt(distance) * np.sqrt(noise)
-    gamma = np.where(noise == 0, np.inf, gamma)
+    distance, noise = problem.split(None)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        gamma = np.sqrt(distance) / np.sqrt(noise) * (problem.radius / problem.scale)
+        omega = 2 * np.sqrt(distance) * np.sqrt(noise) * (problem.radius * problem.scale)
+    gamma = np.where((noise == 0) | np.isinf(distance), np.inf, gamma)
     omega = np.where(np.isinf(distance), np.inf, omega)
-    return Tuned(gamma[()], omega[()])
+    return Tuned(problem.place_time(gamma)[()], problem.place_time(omega)[()])

@@ -283,9 +283,9 @@ def tune(
     Returns
     -------
     Tuned
-        Scalars of type `dtype`. Where the bound is infinite for every base learning rate `gamma` is
-        NaN; so it is where the bound does not depend on it (a free last step after no positive
-        step) or reaches 0 in a limit only.
+        Scalars of type `dtype`. Where every base learning rate is as good `gamma` is one of them:
+        inf where nothing has moved or no noise is left, 0 where a zero last step makes `last`
+        infinite, D / G (for a unit step) where a free last step comes after no positive one.
 
     Raises
     ------
@@ -313,11 +313,12 @@ def tune(
     if kind != "tight" and last_step != "free":
         rho = _given(steps, last_step)
         if rho == 0 and (kind == "last" or before.size == 0):
-            return Tuned(dtype(np.nan), dtype(np.inf))
+            return Tuned(dtype(0 if before.size else np.inf), dtype(np.inf))
     elif before.size == 0:
-        return Tuned(dtype(np.nan), dtype(D) * norms[-1])
+        unmoved = np.inf if norms[-1] == 0 else D / norms[-1]
+        return Tuned(dtype(unmoved), dtype(D) * norms[-1])
     elif _reaches_zero(norms[before[-1]], norms[-1], kind):
-        return Tuned(dtype(np.nan), dtype(0))
+        return Tuned(dtype(np.inf), dtype(0))
     elif kind == "average":
         Q = np.sum((steps[:-1] * norms[:-1]) ** 2)
         rho = Q / (np.sum(steps[:-1]) * norms[-1] ** 2)
