@@ -22,11 +22,18 @@ def test_docstring_examples(name):
     assert results.failed == 0
 
 
-def test_every_public_name_is_documented_with_an_example():
-    for name in cvxbound.__all__:
-        thing = getattr(cvxbound, name)
-        if callable(thing):
-            assert ">>>" in (thing.__doc__ or ""), name
+def public_things():
+    for name in modules():
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", []):
+            thing = getattr(module, public)
+            if callable(thing):
+                yield f"{name}.{public}", thing
+
+
+@pytest.mark.parametrize(("name", "thing"), public_things())
+def test_every_public_name_is_documented_with_an_example(name, thing):
+    assert ">>>" in (thing.__doc__ or "")
 
 
 def test_readme_python_blocks(monkeypatch, capsys):
