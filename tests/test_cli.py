@@ -237,6 +237,9 @@ def test_labels(ask, run, refuse):
         ),
         ("wsd:cooldown=4e-1", cb.schedules.wsd(1000, cooldown=0.4)),
         ("linear:endpoint=True,warmup_start=none", cb.schedules.linear(1000, endpoint=True)),
+        ("linear:warmup=1e2", cb.schedules.linear(1000, warmup=100)),
+        ("wsd:cooldown=1.0", cb.schedules.wsd(1000, cooldown=1.0)),
+        ("constant:warmup=1.0", cb.schedules.constant(1000, warmup=1.0)),
         ("power:exponent=2", cb.schedules.power(1000, 2)),
         (
             "piecewise:milestones=0.8/0.9,factors=0.316/0.1",
@@ -254,6 +257,19 @@ def test_families(argument, schedule):
 @pytest.mark.parametrize("text", ["1000000", "1_000_000", "1e6", "1E6", "1000000.0"])
 def test_whole_numbers(text):
     assert _inputs.whole_number(text) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[("300", 300), ("1e2", 100), ("1.5e3", 1500), ("1E0", 1), ("300.0", 300), ("+3e2", 300)],
+        *[("1.0", 1.0), ("0.5", 0.5), ("1e-2", 0.01), ("1.5", 1.5), ("0.0", 0.0), ("-1e2", -100.0)],
+    ],
+)
+def test_steps_and_fractions(text, value):
+    """What is whole and cannot be a fraction is steps; 1.0 is the whole run."""
+    found = _inputs.number(text)
+    assert (type(found), found) == (type(value), value)
 
 
 @pytest.mark.parametrize("text", ["1.5", "inf", "nan", "x", "", "1e-3"])
@@ -289,6 +305,9 @@ def test_options_of_logs(ask, tmp_path):
     found = ask("tune", path, *columns, "--warmup", 4)
     assert (found["steps"], found["peak_lr"], found["warmup"]) == (20, 0.2, 4)
     assert ask("tune", path, *columns, "--warmup", 0.2)["warmup"] == 4
+    assert ask("tune", path, *columns, "--warmup", "4e0")["warmup"] == 4
+    late = ask("bound", path, *columns, "--warmup", 4, "--warmup-start", 0.5, "--at", "1,2,5")
+    np.testing.assert_allclose([point["eta"] for point in late["points"]], [0.5, 0.625, 1])
     assert ask("tune", path, *columns, "--first-lr", 0.1)["warmup"] == 9
     assert ask("tune", path, *columns, "--first-step", 10)["steps"] == 11
 
@@ -387,6 +406,28 @@ def test_the_warmup_of_the_alternatives(ask, argument, warmup):
     again = {other["label"]: other["bounds"]["last"] for other in found["alternatives"]}
     if argument == "wsd:warmup=30":
         assert again["wsd:cooldown=0.2"]["omega_ratio"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "warmup"),
+    [
+        ([], 100),
+        (["--warmup", 95], 95),
+        (["--warmup", "0.1"], 100),
+        (["--warmup", 900], 100),
+        (["--warmup", 0], 100),
+    ],
+)
+def test_the_warmup_of_the_alternatives_of_a_run(ask, run, tmp_path, options, warmup):
+    """As given, else to the row at which the peak is reached; at most half of the run counts."""
+    path = tmp_path / "run.csv"
+    rows = [f"{t},{min(t, 100) / 100}\n" for t in [1, *range(20, 1001, 20)]]
+    path.write_text("step,lr\n" + "".join(rows))
+    found = ask("tune", path, *options)
+    assert found["warmup"] == warmup
+    assert {other["params"]["warmup"] for other in found["alternatives"]} == {warmup}
+    title = f"Other schedules of the same length with a warm-up of {warmup} steps, each at its best"
+    assert title in run("tune", path, *options)[1]
 
 
 def test_tune_where_the_bound_is_infinite(ask, run):
@@ -500,12 +541,12 @@ def test_without_matplotlib(refuse, run, monkeypatch, tmp_path):
         (1, ["tune", "wsd:cooldown", "--steps", 9], ["key=value", "'cooldown'"]),
         (1, ["tune", "wsd:cooldown=99", "--steps", 9], ["cooldown must be from 0 to 9 steps"]),
         (1, ["tune", "wsd:shape=1-sqr", "--steps", 9], ["did you mean '1-sqrt'?"]),
-        (1, ["tune", "power", "--steps", 9], ["exponent"]),
+        (1, ["tune", "power", "--steps", 9], ["power needs exponent"]),
         (1, ["tune", "wsd", "--steps", 0], ["steps must be from 1"]),
         (1, ["tune", "wsd", "--steps", "-5"], ["steps must be from 1"]),
         (1, ["tune", "wsd" + "x" * 300, "--steps", 9], ["unknown schedule"]),
         (1, ["tune", "", "--steps", 9], ["unknown schedule"]),
-        (1, ["tune", "/", "--steps", 9], ["no such file"]),
+        (1, ["tune", "/", "--steps", 9], ["/: a directory"]),
         (1, ["compare", "wsd", "--steps", 9, "--gamma", "-1"], ["gamma must be positive"]),
         (1, ["compare", "wsd", "--steps", 9, "--gamma", "nan"], ["gamma must be positive"]),
         (1, ["compare", "wsd", "--steps", 9, "--D", "0"], ["D must be positive"]),
@@ -553,6 +594,9 @@ def test_errors(refuse, code, argv, told):
         ("step,lr\n1,-0.1\n", ["line 2", "'lr'"]),
         ("step,lr\n1,fast\n", ["line 2", "'fast' is not a number"]),
         ('{"step": 1, "lr": 0.1}\n{"step": 2, "l', ["line 2", "still being written"]),
+        ("step,lr\n3,0.1\n2,0.1\n", ["only descend", "sort the rows by step"]),
+        ("step,lr\n1,0.1\n10000000000,0.1\n", ["tokens or samples", "pass --step-column,"]),
+        ("[" * 200_000, ["nested too deeply"]),
         ("\0\1", ["binary"]),
     ],
 )
@@ -563,6 +607,54 @@ def test_bad_logs(refuse, tmp_path, text, told):
     message = refuse(1, "tune", path)
     for words in [str(path), *told]:
         assert words in message
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--warmup-start", "0.1"], "--warmup-start needs --warmup, the"),
+        (["--warmup", "3", "--first-lr", "0.1"], "--first-lr or --warmup (with --warmup-start)"),
+        (["--warmup", "3", "--warmup-start", "2"], "warmup_start must be a ratio"),
+        (["--warmup", "1.5"], "warmup must be from 0 to 1 where it is a float"),
+    ],
+)
+def test_bad_options_of_logs(refuse, tmp_path, options, told):
+    log = write_log(tmp_path / "late.csv", [0.1] * 9, first=5)
+    assert told in refuse(1, "tune", log, *options)
+
+
+def test_a_log_that_may_be_cut_off(run, linear_log):
+    linear_log.write_text(linear_log.read_text().rstrip("\n"))
+    code, out, _ = run("compare", linear_log, "wsd")
+    assert code == 0
+    told = "the last row of linear.csv has no line end: is the file still being written? LR if"
+    assert told in " ".join(out.split())
+
+
+def test_directories(refuse, tmp_path, linear_log, monkeypatch):
+    assert f"{tmp_path}: a directory" in refuse(1, "tune", tmp_path)
+    assert f"{tmp_path}: a directory" in refuse(1, "tune", f"{linear_log}+{tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "linear").mkdir()
+    assert "unknown schedule 'runs'" in (told := refuse(1, "tune", "runs"))
+    assert told.endswith("; and it is a directory\n")
+    assert "needs --steps" in refuse(2, "tune", "linear")
+
+
+def test_too_little_memory_for_one_of_them(refuse, monkeypatch, linear_log):
+    def fail(*_, **__):
+        raise MemoryError("std::bad_alloc")
+
+    told = "not enough memory; take fewer steps\n"
+    with monkeypatch.context() as patched:
+        patched.setattr(_reports.bounds, "tune", fail)
+        assert refuse(1, "compare", "wsd", "--steps", 9) == f"cvxbound: wsd: {told}"
+    with monkeypatch.context() as patched:
+        patched.setattr(_inputs.schedules, "by_name", fail)
+        assert refuse(1, "compare", "wsd", "--steps", 9) == f"cvxbound: wsd: {told}"
+    monkeypatch.setattr(_inputs.schedules, "from_log", fail)
+    assert refuse(1, "tune", linear_log) == f"cvxbound: {linear_log}: {told}"
 
 
 def test_a_missing_part_of_a_run(refuse, linear_log):
@@ -669,6 +761,21 @@ def test_as_a_module():
     assert process("-m", "cvxbound", "compare").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("CVXBOUND_NUM_THREADS", "0"), ("CVXBOUND_FORCE_ISA", "avx1024")]
+)
+def test_an_impossible_environment(variable, value):
+    environment = os.environ | {variable: value}
+    done = process("-m", "cvxbound", "--version", env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{cb.__version__}\n", "")
+    done = process("-m", "cvxbound", "doctor", env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cvxbound: ")
+    assert variable in done.stderr
+    assert value in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_importing_the_package_needs_numpy_alone():
     code = (
         "import sys, cvxbound\n"
@@ -704,6 +811,7 @@ def test_a_closed_pipe(argv):
 def test_an_interrupt():
     code = (
         "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be ignored around us
         "from cvxbound.cli import _reports, main\n"
         "_reports.compare = lambda *_: signal.raise_signal(signal.SIGINT)\n"
         "sys.exit(main(['compare', 'wsd', '--steps', '9']))"
@@ -731,7 +839,7 @@ def test_cosine_and_wsd_runs(ask):
 @needs_data
 def test_tune_a_real_run(ask):
     found = ask("tune", WSD, "--warmup", 300)
-    assert found["warmup"] == 299
+    assert found["warmup"] == 300
     ratios = {each["label"]: each["bounds"]["last"] for each in found["alternatives"]}
     assert ratios["wsd:cooldown=0.2"]["omega_ratio"] == pytest.approx(1, abs=1e-3)
     assert ratios["linear"]["lr"] == pytest.approx(1.94e-3, rel=0.01)

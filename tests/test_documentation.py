@@ -31,7 +31,7 @@ def public_things():
                 yield f"{name}.{public}", thing
 
 
-@pytest.mark.parametrize(("name", "thing"), public_things())
+@pytest.mark.parametrize(("name", "thing"), list(public_things()))
 def test_every_public_name_is_documented_with_an_example(name, thing):
     assert ">>>" in (thing.__doc__ or "")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cvxbound import logs
@@ -163,6 +163,8 @@ def test_rates_between_rows_are_interpolated():
         "longest_gap": 4,
         "interpolated": 4,
         "assumed": 0,
+        "replaced": 0,
+        "open_ended": (),
         "first_step": 1,
         "last_step": "given",
     }
@@ -224,10 +226,36 @@ def test_a_late_start_must_be_explained():
     np.testing.assert_allclose(ramp, [0.1, 0.2, 0.3, 0.4, 0.8])
     with pytest.raises(ValueError, match="not both"):
         from_log(late, warmup=5, first_lr=0.1)
-    with pytest.raises(ValueError, match="warmup_start needs warmup"):
+    with pytest.raises(ValueError, match="warmup_start= needs warmup="):
         from_log(late, warmup_start=0.1)
     with pytest.raises(ValueError, match="first_lr must be non-negative"):
         from_log(late, first_lr=-1)
+    with pytest.raises(TypeError, match=r"first_lr must be a number, got \[1, 2\]"):
+        from_log(late, first_lr=[1, 2])
+
+
+def test_steps_that_are_not_steps():
+    """A count of tokens is told before anything of its size is made, late start or not."""
+    message = (
+        r"table: 20000000000 steps; is the step column counting tokens or samples\? pass step="
+    )
+    tokens = table([10**10, 2 * 10**10], [0.1, 0.1])
+    for options in ({}, {"warmup": 300}, {"first_lr": 0.1}):
+        with pytest.raises(ValueError, match=message):
+            from_log(tokens, **options)
+    with pytest.raises(ValueError, match=r"at step 2000000000; steps 1\.\.1999999999 are unknown"):
+        from_log(table([2 * 10**9, 2 * 10**9 + 1], [0.1, 0.1]))
+
+
+def test_one_of_a_thing_is_in_the_singular():
+    assert from_log(table([1], [1]), last_step="given").note == "LR of 1 row, one every step"
+    note = from_log(table([2, 3, 3, 9], [1, 1, 1, 1]), warmup=0, last_step="given").note
+    assert note == (
+        "LR interpolated linearly between 3 rows (one every 3 steps); 1 row replaced by later ones;"
+        " first 1 step assumed"
+    )
+    note = from_log(table([1, 2, 3, 9], [1, 1, 1, 1]), last_step="given").note
+    assert note.endswith("4 rows (one every step, longest gap 6)")
 
 
 @given(
@@ -282,11 +310,52 @@ def test_continuations_may_differ_in_their_columns(write):
 @given(st.lists(st.tuples(st.integers(1, 12), st.floats(0.1, 1)), min_size=1, max_size=30))
 def test_splicing_is_a_replay_of_the_log(rows):
     """Row by row: forget what was logged at this step and after, then write the row down."""
+    steps = [step for step, _ in rows]
+    assume(steps[0] == steps[-1] or steps != sorted(steps, reverse=True))
     replayed = {}
     for step, rate in rows:
         replayed = {s: r for s, r in replayed.items() if s < step} | {step: rate}
     found = logs.learning_rates(table(*map(list, zip(*rows, strict=True))))
     assert dict(zip(found.step.tolist(), found.value.tolist(), strict=True)) == replayed
+    assert found.replaced == len(rows) - len(replayed)
+
+
+def test_rows_that_are_replaced_are_counted():
+    schedule = from_log(table([1, 2, 3, 2, 3, 4], [1] * 6), table([4, 5], [0.5, 0.5]))
+    assert schedule.params["replaced"] == 3
+    assert "3 rows replaced by later ones" in schedule.note
+    assert logs.losses(table([1, 2, 2], [1, 1, 1], val_loss=[3, 2, 1])).replaced == 1
+
+
+def test_a_log_written_backwards_is_refused(write):
+    message = r"run\.csv: the steps only descend, from 3 to 1; sort the rows by step"
+    path = write("step,lr,loss\n3,0.1,1\n2,0.1,2\n2,,2\n2,0.1,2\n1,0.1,3\n")
+    for read in (from_log, logs.losses):
+        with pytest.raises(ValueError, match=message):
+            read(path)
+    with pytest.raises(ValueError, match=message):
+        from_log(table([1, 2, 3, 4], [1, 1, 1, 1]), path)
+    assert eta(table([1, 1], [1, 1])) == [1]
+    assert eta(table([3, 1, 2], [1, 1, 1])) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("step,lr\n1,0.1\n2,0.0", True),
+        ("step,lr\n1,0.1\n2,0.08 ", True),
+        ("step,lr\n1,0.1\n2,0.08\n", False),
+        ("step,lr\r\n1,0.1\r\n2,0.08\r\n", False),
+        ("step,lr\n1,0.1\n2,0.08\n  ", False),
+        ('{"step": 1, "lr": 0.1}\n{"step": 2, "lr": 0.1}', False),
+    ],
+)
+def test_a_csv_file_may_be_cut_off_inside_its_last_number(write, text, told):
+    path = write(text)
+    schedule = from_log(path)
+    note = "the last row of run.csv has no line end: is the file still being written?"
+    assert schedule.note.endswith(f"; {note}") == told
+    assert schedule.params["open_ended"] == ((str(path),) if told else ())
 
 
 # --- losses ---------------------------------------------------------------------------------------
@@ -356,8 +425,8 @@ def test_losses_are_spliced_where_the_rates_are():
         (",,\n", "run.csv: no rows below the header"),
         (b"\xff\xfe\x00", r"run.csv: not text in UTF-8 \(byte 0\); expected CSV"),
         (b"PAR1\x00\x00", "run.csv: a binary file"),
-        ("step,lr\n1,1\n2", "line 3: 1 fields where the header has 2; is the file still being wri"),
-        ("step,lr\n1\n2,1\n", "line 2: 1 fields where the header has 2$"),
+        ("step,lr\n1,1\n2", "line 3: 1 field where the header has 2; is the file still being wri"),
+        ("step,lr\n1\n2,1\n", "line 2: 1 field where the header has 2$"),
         ("step,lr\n1,1,\n2,1\n", "line 2: 3 fields where the header has 2$"),
         ('step,lr\n1,"1\n2,1\n', "line 3: 2 fields|line 3, column 'lr'"),
         ("step,lr,lr\n1,1,1\n", "run.csv: several columns are called 'lr'"),
@@ -378,6 +447,18 @@ def test_losses_are_spliced_where_the_rates_are():
         ('{"step": 1, "lr": NaN}', "row 0, column 'lr': a learning rate must be .* got NaN"),
         ('{"step": 1, "lr": 1}\n\n{"step": 2, "lr": "x"}', "line 3, column 'lr': 'x' is not a num"),
         ('{"step": 1, "lr": [1]}', r"row 0, column 'lr': \[1\] is not a number"),
+        ("[" * 200_000, "run.csv: not a log .JSON that is nested too deeply"),
+        (
+            '{"step": 1, "lr": 1}\n' + "[" * 200_000,
+            "run.csv, line 2: not a log .JSON that is nested",
+        ),
+        (f'{{"step": 1, "lr": {"9" * 5000}}}', "run.csv: not a log .a number of too many digits"),
+        (
+            f'{{"step": 1, "lr": 1}}\n{{"step": 2, "lr": {"9" * 5000}}}\n',
+            "run.csv, line 2: not a log .a number of too many digits",
+        ),
+        (f'{{"step": 1, "lr": {"9" * 400}}}', r"row 0, column 'lr': 9{57}\.\.\. is not a number"),
+        ('{"step": 1, "lr": true}', "row 0, column 'lr': True is not a number"),
         ("[1, 2]", "run.csv: expected a path, a dict of columns"),
         ('{"step": [1, 2], "lr": [1]}', "run.csv: the columns of the table differ in length"),
         ('{"log_history": []}', r"no column looks like the step.*columns found: none"),
@@ -394,6 +475,41 @@ def test_files_that_cannot_be_opened(tmp_path):
         from_log(tmp_path / "missing.csv")
     with pytest.raises(OSError, match=tmp_path.name):
         from_log(tmp_path)
+
+
+def test_errors_while_reading_name_the_file(write, monkeypatch):
+    path = write(CSV)
+
+    def fail(self, **_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(OSError, match=r"Input/output error: .*run\.csv"):
+        from_log(path)
+
+
+@pytest.mark.parametrize("dtype", ["complex128", "bool", "S3", "datetime64[D]"])
+def test_arrays_of_anything_but_real_numbers_are_refused(dtype):
+    """But only where their numbers are asked for."""
+    column = np.array([1, 1]).astype(dtype)
+    with pytest.raises(TypeError, match="table, column 'lr': expected real numbers, got an array"):
+        from_log(table([1, 2], column))
+    with pytest.raises(TypeError, match="table, column 'lr': expected real numbers, got an array"):
+        from_log(table([1, None], column))
+    with pytest.raises(TypeError, match="table, column 'step': expected real numbers"):
+        from_log(table(column, [1, 1]))
+    assert eta(table([1, 2], [1, 1], other=column)) == [1, 1]
+
+
+@pytest.mark.parametrize("cell", [True, b"1", 1j, np.True_, np.complex64(1), 10**400, [1]])
+def test_cells_that_are_no_real_numbers_are_refused(cell):
+    with pytest.raises(ValueError, match=r"table, row 1, column 'lr': .* is not a number"):
+        from_log(table([1, 2], [1, cell]))
+
+
+def test_numbers_of_every_type():
+    for dtype in ("float16", "float32", "longdouble", "int8", "uint64", "object", "U3"):
+        assert eta(table([1, 2], np.array([1, 1]).astype(dtype))) == [1, 1]
 
 
 @pytest.mark.parametrize("source", [3, None, [1, 2], np.ones(3)])

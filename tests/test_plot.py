@@ -1,6 +1,7 @@
 """Figures: what is sampled, what is drawn, and what is left on the disk."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -313,10 +314,34 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(figure, "savefig", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         plot.save(figure, target)
+    assert caught.value.filename == str(target)
+    assert ".part" not in str(caught.value)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_errors_name_the_file_asked_for(tmp_path, monkeypatch):
+    target = tmp_path / "a.png"
+    figure = plot.figure([a_curve([2.0, 1.0])])
+
+    def busy(self, other):
+        raise PermissionError(13, "Permission denied", str(self), None, str(other))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", busy)
+        with pytest.raises(PermissionError) as caught:
+            plot.save(figure, target)
+    assert str(caught.value) == f"[Errno 13] Permission denied: {str(target)!r}"
+
+    def fail(*_, **__):
+        raise OSError(2, "No such file or directory", "a font")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    with pytest.raises(OSError, match="'a font'"):
+        plot.save(figure, target)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_link_stays_a_link(tmp_path):

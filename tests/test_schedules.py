@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cvxbound import schedules
 from cvxbound.schedules import (
     FAMILIES,
     SHAPES,
@@ -19,6 +20,7 @@ from cvxbound.schedules import (
     cosine,
     cyclic_wsd,
     exponential,
+    find,
     from_array,
     inverse_sqrt,
     linear,
@@ -276,6 +278,20 @@ def test_callables_are_shapes_too(steps, cooldown, shape):
     np.testing.assert_allclose(wsd(steps, cooldown, formula).eta, wsd(steps, cooldown, shape).eta)
 
 
+def test_a_shape_may_be_off_by_rounding():
+    found = wsd(10, 5, lambda x: (1 - x) * (1 + 1e-15) - 1e-16, endpoint=True).eta
+    np.testing.assert_allclose(found, wsd(10, 5, endpoint=True).eta, atol=1e-15)
+    assert found[-1] == 0
+
+
+def test_steps_are_checked_once(monkeypatch):
+    checked = []
+    check = schedules.check_range
+    monkeypatch.setattr(schedules, "check_range", lambda *args: checked.append(0) or check(*args))
+    from_array([1, 2])
+    assert len(checked) == 1
+
+
 # --- accuracy -------------------------------------------------------------------------------------
 
 EXACT = {
@@ -328,6 +344,7 @@ def test_the_exponential_is_final_to_the_power_of_x():
     [("cos", "cosine"), ("exp", "exponential"), ("inv_sqrt", "inverse_sqrt"), ("WSD", "wsd")],
 )
 def test_aliases_of_families(alias, name):
+    assert find(alias) is FAMILIES[name]
     assert by_name(alias, 10) == FAMILIES[name](10)
     assert by_name("inverse-sqrt", 10, warmup=2) == inverse_sqrt(10, warmup=2)
 
@@ -341,16 +358,19 @@ def test_aliases_of_shapes(alias, shape):
 
 
 def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(
-        ValueError, match=r"unknown schedule 'cosin'; did you mean 'cosine'\? \(con"
-    ):
-        by_name("cosin", 10)
+    for call in (lambda: by_name("cosin", 10), lambda: find("cosin")):
+        with pytest.raises(
+            ValueError, match=r"unknown schedule 'cosin'; did you mean 'cosine'\? \(con"
+        ):
+            call()
     with pytest.raises(
         TypeError, match="unknown argument of wsd 'cooldwn'; did you mean 'cooldown'"
     ):
         by_name("wsd", 10, cooldwn=3)
-    with pytest.raises(TypeError, match="exponent"):
+    with pytest.raises(TypeError, match=r"^power needs exponent; there is no default$"):
         by_name("power", 10)
+    with pytest.raises(TypeError, match=r"^piecewise needs milestones and factors; "):
+        by_name("piecewise", 10)
     expected = (
         r"unknown cooldown shape '1-sqr'; did you mean '1-sqrt'\? "
         r"\(linear, 1-sqrt, cosine, power, exponential\)"
@@ -394,7 +414,15 @@ def test_unknown_names_are_answered_with_the_nearest():
         (lambda: exponential(10, rate=0), ValueError, "rate must be positive"),
         (lambda: wsd(10, shape=3), TypeError, "shape must be a name or a function of x, got 3"),
         (lambda: wsd(10, shape=lambda x: x[:-1]), ValueError, r"shape\(x\) must have the shape"),
-        (lambda: wsd(10, 5, lambda x: 1 - 2 * x), ValueError, "wsd must be non-negative.*index 8"),
+        (
+            lambda: wsd(10, 5, lambda x: 1 - 2 * x),
+            ValueError,
+            r"shape\(x\) must lie in \[0, 1\] and be finite; it is -0\.1999.* at x = 0\.6",
+        ),
+        (lambda: wsd(10, 5, lambda x: 1 + x), ValueError, r"it is 1\.2 at x = 0\.2"),
+        (lambda: wsd(10, 5, lambda x: x + np.nan), ValueError, r"it is nan at x = 0"),
+        (lambda: wsd(10, 5, lambda x: 1 - x + 0j), TypeError, r"shape\(x\) must hold real"),
+        (lambda: wsd(1, 2), ValueError, "cooldown must be from 0 to 1 step, got 2"),
         (lambda: piecewise(10, [5, 5], [1, 1]), ValueError, r"milestones must increase.*\[1\]"),
         (lambda: piecewise(10, [11], [1]), ValueError, r"milestones\[0\] must be from 0 to 10"),
         (lambda: piecewise(10, [2], [1, 2]), ValueError, r"factors must be one value for each"),

@@ -1,4 +1,4 @@
-"""The wording of errors about names."""
+"""The wording of messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things, one of them in the singular.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    what : str
+        One of them; the plural is formed with an s.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> counted(1, "step"), counted(20, "step")
+    ('1 step', '20 steps')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def did_you_mean(value: object, choices: Iterable[str], what: str) -> ValueError:

@@ -10,15 +10,8 @@ from numpy.typing import ArrayLike
 from . import _arrays, _backend
 from ._arrays import Float, Int
 from ._messages import did_you_mean
+from ._names import Kind, LastStep, Method, check_names
 from ._results import Terms, Tuned
-
-Kind = Literal["last", "tight", "average"]
-LastStep = Literal["given", "repeat", "free"]
-Method = Literal["auto", "direct"]
-
-KINDS = ("last", "tight", "average")
-LAST_STEPS = ("given", "repeat", "free")
-METHODS = ("auto", "direct")
 
 
 class _Problem(NamedTuple):
@@ -99,13 +92,7 @@ def _problem(
     axis: int,
     nthreads: int | None,
 ) -> _Problem:
-    for value, choices, what in (
-        (kind, KINDS, "kind"),
-        (last_step, LAST_STEPS, "last_step"),
-        (method, METHODS, "method"),
-    ):
-        if value not in choices:
-            raise did_you_mean(value, choices, what)
+    check_names(kind=kind, last_step=last_step, method=method)
     steps, axis = _arrays.step_array(eta, axis)
     count = steps.shape[-1]
     every = isinstance(at, str) and at == "all"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from ._messages import did_you_mean
+from ._messages import counted, did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,9 @@ _Columns = dict[str, Any]  # of sequences of one length
 
 _FORMATS = "expected CSV, TSV, JSON or JSON lines"
 _UNFINISHED = "is the file still being written?"
+
+# float() takes them all the same, the complex ones without their imaginary part.
+_NO_NUMBERS = {bool, bytes, bytearray, np.bool_, np.bytes_, np.complex64, np.complex128}
 
 
 class _Names(NamedTuple):
@@ -93,6 +96,8 @@ class Log:
         Where each row came from: the line of a file, or the index of a record.
     unit : {"line", "row"}
         Which of the two.
+    open_ended : bool, default False
+        Whether the last row of a CSV file has no line end: a number may have been cut off there.
 
     Examples
     --------
@@ -106,6 +111,7 @@ class Log:
     cells: Mapping[str, Sequence[Any]]
     places: Sequence[int]
     unit: Literal["line", "row"]
+    open_ended: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,17 +132,26 @@ class Log:
 
         Raises
         ------
+        TypeError
+            An array of anything but real numbers.
         ValueError
             Unknown name, or a cell that is not a number: its line and text.
         """
         if name not in self.cells:
             raise did_you_mean(name, self.names, f"column of {self.source}")
         cells = self.cells[name]
+        if isinstance(cells, np.ndarray):
+            if cells.dtype.kind not in "fiu":
+                raise TypeError(
+                    f"{self.source}, column {name!r}: expected real numbers, got an array of "
+                    f"{cells.dtype}"
+                )
+            return cells.astype(np.float64)
         try:
             return _numbers(cells)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
-            self.refuse(row, name, f"{cells[row]!r} is not a number")
+            self.refuse(row, name, f"{_short(repr(cells[row]))} is not a number")
 
     def refuse(self, row: int, name: str, why: str) -> NoReturn:
         """Raise a ValueError about one cell: the file, the line, the column and what is wrong."""
@@ -158,6 +173,17 @@ class Series(NamedTuple):
         The logs, in the order given.
     columns : tuple of str
         The column read from each of them.
+    replaced : int
+        How many rows with a value later ones replace.
+    open_ended : tuple of str
+        Those of the logs that are CSV files whose last row has no line end.
+
+    Examples
+    --------
+    >>> resumed = {"step": [0, 1, 2, 1, 2], "lr": [0.4, 0.3, 0.2, 0.3, 0.1]}
+    >>> series = learning_rates(resumed)
+    >>> series.step.tolist(), series.value.tolist(), series.first_step, series.replaced
+    ([1, 2, 3], [0.4, 0.3, 0.1], 0, 2)
     """
 
     step: Int
@@ -165,6 +191,8 @@ class Series(NamedTuple):
     first_step: int
     sources: tuple[str, ...]
     columns: tuple[str, ...]
+    replaced: int = 0
+    open_ended: tuple[str, ...] = ()
 
 
 def read(source: object, *, step: str | None = None) -> Log:
@@ -188,9 +216,10 @@ def read(source: object, *, step: str | None = None) -> Log:
     Raises
     ------
     OSError
-        The file cannot be opened.
+        The file cannot be opened or read.
     TypeError
-        `source` is neither a path nor a table.
+        `source` is neither a path nor a table, or its steps are an array of anything but real
+        numbers.
     ValueError
         The content cannot be understood; the message names the file and, where there is one, the
         line.
@@ -206,14 +235,12 @@ def read(source: object, *, step: str | None = None) -> Log:
     """
     if isinstance(source, Log):
         return source
-    lines: Sequence[int] | None = None
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
-        columns, lines = _read_file(name)
+        found = _read_file(name)
     else:
-        name, columns = "table", _columns(source)
-    columns = {key: cells for key, cells in columns.items() if not key.endswith(("__MIN", "__MAX"))}
-    return _log(name, columns, lines, step)
+        name, found = "table", _Content(_columns(source))
+    return _log(name, found, step)
 
 
 def learning_rates(
@@ -245,7 +272,7 @@ def learning_rates(
     ------
     ValueError
         What `read` raises; a learning rate that is negative or not finite; no learning rate at all;
-        a source that the later ones replace altogether.
+        a source whose steps only descend, or that the later ones replace altogether.
 
     Examples
     --------
@@ -305,8 +332,11 @@ def losses(
     resumed_at = resumed[np.searchsorted(lr_rows.order, rows.order, side="right")]
     position = rows.label - rates.first_step + 1
     kept = _survivors(rows.label) & (rows.label <= resumed_at)
+    replaced = int(np.count_nonzero(~kept))
     kept &= (position >= 1) & (position <= rates.step[-1])
-    return rates._replace(step=position[kept], value=rows.value[kept], columns=columns)
+    return rates._replace(
+        step=position[kept], value=rows.value[kept], columns=columns, replaced=replaced
+    )
 
 
 class _Rows(NamedTuple):
@@ -325,6 +355,7 @@ def _learning_rates(
     for log, name in zip(logs, columns, strict=True):
         _check_rates(log, name)
     rows = _stated(logs, columns, _LR)
+    _check_order(logs, rows)
     kept = _survivors(rows.label)
     ends = np.cumsum([log.step.size for log in logs])
     left = np.bincount(np.searchsorted(ends, rows.order[kept], side="right"), minlength=len(logs))
@@ -339,8 +370,28 @@ def _learning_rates(
     first = min(int(label[0]), 1) if first_step is None else int(first_step)
     if label[0] < first:
         raise ValueError(f"{logs[0].source}: step {label[0]} comes before first_step={first}")
-    sources = tuple(log.source for log in logs)
-    return Series(label - first + 1, rows.value[kept], first, sources, columns), rows
+    series = Series(
+        label - first + 1,
+        rows.value[kept],
+        first,
+        sources=tuple(log.source for log in logs),
+        columns=columns,
+        replaced=rows.label.size - label.size,
+        open_ended=tuple(log.source for log in logs if log.open_ended),
+    )
+    return series, rows
+
+
+def _check_order(logs: Sequence[Log], rows: _Rows) -> None:
+    """Refuse a log written backwards, of which splicing would leave the last row alone."""
+    ends = np.searchsorted(rows.order, np.cumsum([log.step.size for log in logs]))
+    for log, label in zip(logs, np.split(rows.label, ends[:-1]), strict=True):
+        change = np.diff(label)
+        if change.size and change.max() <= 0 and change.min() < 0:
+            raise ValueError(
+                f"{log.source}: the steps only descend, from {label[0]} to {label[-1]}; sort the "
+                "rows by step"
+            )
 
 
 def _check_rates(log: Log, name: str) -> None:
@@ -411,8 +462,18 @@ def _matches(name: str, pattern: str) -> bool:
     return any(re.fullmatch(pattern, end) for end in (parts[-1], "/".join(parts[-2:])))
 
 
-def _log(source: str, columns: _Columns, lines: Sequence[int] | None, step: str | None) -> Log:
+class _Content(NamedTuple):
+    """What a log holds, before its steps are looked at."""
+
+    columns: _Columns
+    lines: Sequence[int] | None = None  # the line of each row, where rows are lines
+    open_ended: bool = False
+
+
+def _log(source: str, content: _Content, step: str | None) -> Log:
     """Make a log of its columns: find and check the steps, leave out rows without one."""
+    lines, columns = content.lines, content.columns
+    columns = {key: cells for key, cells in columns.items() if not key.endswith(("__MIN", "__MAX"))}
     name = _find(tuple(columns), _STEP, step, source)
     places = range(len(columns[name])) if lines is None else lines
     whole = Log(source, np.empty(0, np.int64), columns, places, "row" if lines is None else "line")
@@ -425,16 +486,22 @@ def _log(source: str, columns: _Columns, lines: Sequence[int] | None, step: str 
         good = (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
     if not good[present].all():
         row = int(np.flatnonzero(present & ~good)[0])
-        whole.refuse(row, name, f"a step must be a non-negative integer, got {columns[name][row]}")
+        got = _short(str(columns[name][row]))
+        whole.refuse(row, name, f"a step must be a non-negative integer, got {got}")
     if not present.all():
-        columns = {key: list(compress(cells, present)) for key, cells in columns.items()}
+        columns = {key: _chosen(cells, present) for key, cells in columns.items()}
         places = list(compress(places, present))
-    return Log(source, steps[present].astype(np.int64), columns, places, whole.unit)
+    label = steps[present].astype(np.int64)
+    return Log(source, label, columns, places, whole.unit, content.open_ended)
+
+
+def _chosen(cells: Sequence[Any], rows: NDArray[np.bool_]) -> Sequence[Any]:
+    return cells[rows] if isinstance(cells, np.ndarray) else list(compress(cells, rows))
 
 
 def _numbers(cells: Sequence[Any]) -> Float:
-    if isinstance(cells, np.ndarray):
-        return cells.astype(np.float64)
+    if not _NO_NUMBERS.isdisjoint(map(type, cells)):
+        raise TypeError("not all cells are real numbers")
     nan = float("nan")
     return np.array([nan if cell is None or cell == "" else float(cell) for cell in cells])
 
@@ -442,9 +509,13 @@ def _numbers(cells: Sequence[Any]) -> Float:
 def _is_number(cell: Any) -> bool:
     try:
         _numbers([cell])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _is_blank(cell: Any) -> bool:
@@ -452,10 +523,15 @@ def _is_blank(cell: Any) -> bool:
     return cell is None or cell == "" or (isinstance(cell, float) and np.isnan(cell))
 
 
-def _read_file(path: str) -> tuple[_Columns, Sequence[int] | None]:
-    """Read the columns of a file, and the line of each row where rows are lines."""
+def _read_file(path: str) -> _Content:
+    """Read the columns of a file."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # It was opened, but reading failed.
+        raise OSError(error.errno, error.strerror or str(error), path) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text in UTF-8 (byte {error.start}); {_FORMATS}") from None
     if "\0" in text:
@@ -467,7 +543,7 @@ def _read_file(path: str) -> tuple[_Columns, Sequence[int] | None]:
     return _parse_csv(path, text)
 
 
-def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
+def _parse_csv(path: str, text: str) -> _Content:
     first_line = text.lstrip("\n").partition("\n")[0]
     delimiter = max(",\t;", key=first_line.count)
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
@@ -480,7 +556,8 @@ def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
                 place = f"{path}, line {rows.line_num}"
                 hint = "" if any(map(any, rows)) else f"; {_UNFINISHED}"
                 raise ValueError(
-                    f"{place}: {len(row)} fields where the header has {len(header)}{hint}"
+                    f"{place}: {counted(len(row), 'field')} where the header has "
+                    f"{len(header)}{hint}"
                 )
             lines.append(rows.line_num)
             for column, cell in zip(cells, row, strict=True):
@@ -492,10 +569,12 @@ def _parse_csv(path: str, text: str) -> tuple[_Columns, Sequence[int]]:
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: several columns are called {twice[0]!r}")
-    return dict(zip(header, cells, strict=True)), lines
+    # Many editors leave the last line end out, but a number that is cut off is a number too.
+    open_ended = not text.rstrip(" \t").endswith("\n")
+    return _Content(dict(zip(header, cells, strict=True)), lines, open_ended)
 
 
-def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
+def _parse_json(path: str, text: str) -> _Content:
     """Read one JSON document, or one a line."""
     # NaN and Infinity stay text, as in a CSV file: nothing logged is not the same as NaN logged.
     decoder = json.JSONDecoder(parse_constant=str)
@@ -503,17 +582,17 @@ def _parse_json(path: str, text: str) -> tuple[_Columns, Sequence[int] | None]:
         document, end = decoder.raw_decode(text, len(text) - len(text.lstrip()))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}: {_bad_json(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {_bad_json(error)}") from None
     if text[end:].strip():
         return _parse_json_lines(path, text, decoder)
     try:
-        return _columns(document), None
+        return _Content(_columns(document))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _parse_json_lines(
-    path: str, text: str, decoder: json.JSONDecoder
-) -> tuple[_Columns, Sequence[int]]:
+def _parse_json_lines(path: str, text: str, decoder: json.JSONDecoder) -> _Content:
     lines: list[int] = []
 
     def records() -> Iterator[dict[str, Any]]:
@@ -522,18 +601,22 @@ def _parse_json_lines(
                 continue
             try:
                 record = decoder.decode(content)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
             if not isinstance(record, dict):
                 raise ValueError(f"{path}, line {line}: expected an object, got {content[:40]!r}")
             lines.append(line)
             yield record
 
-    return _transposed(records()), lines
+    return _Content(_transposed(records()), lines)
 
 
-def _bad_json(error: json.JSONDecodeError) -> str:
-    return f"not valid JSON ({error.msg}); {_UNFINISHED}"
+def _bad_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON ({error.msg}); {_UNFINISHED}"
+    if isinstance(error, RecursionError):
+        return "not a log (JSON that is nested too deeply)"
+    return "not a log (a number of too many digits)"  # Python's limit for an int
 
 
 def _columns(table: object) -> _Columns:
@@ -582,9 +665,18 @@ def _even(table: Mapping[str, Any]) -> _Columns:
 
 
 def _cells(column: Any) -> Any:
-    if hasattr(column, "dtype"):
-        try:
-            return np.asarray(column, np.float64)
-        except (TypeError, ValueError):  # a column of text
-            pass
-    return list(column)
+    """Turn real numbers into float64; leave other arrays as they are, and the rest to `_numbers`.
+
+    A table may have columns of anything beside those that are asked for.
+    """
+    if not hasattr(column, "dtype"):
+        return list(column)
+    kind = getattr(column.dtype, "kind", None) or np.asarray(column).dtype.kind
+    if kind in "OUT":  # objects and text
+        return list(column)
+    if kind not in "fiu":
+        return np.asarray(column)
+    try:
+        return np.asarray(column, np.float64)
+    except (TypeError, ValueError):  # values that are missing in a way of their own
+        return list(column)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ._arrays import Float, Int
-    from .bounds import Kind, LastStep
+    from ._names import Kind, LastStep
 
 __all__ = ["FORMATS", "ROUNDS", "Curve", "Loss", "check_path", "figure", "sample", "save"]
 
@@ -68,6 +68,16 @@ class Loss:
         The losses there.
     name : str
         What the axis is called, such as the column of the log.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> from cvxbound import logs
+    >>> run = {"step": [1, 2, 3], "lr": [0.1, 0.1, 0.1], "val_loss": [9.5, 7.0, 6.5]}
+    >>> read = logs.losses(run)
+    >>> loss = Loss(read.step, read.value, read.columns[0])
+    >>> sample(cb.schedules.from_log(run), loss=loss).loss.name
+    'val_loss'
     """
 
     step: Int
@@ -99,6 +109,17 @@ class Curve:
         Whether D = G = 1: `gamma` is then in units of D/G, and `omega` of D G.
     loss : Loss, optional
         What was measured.
+
+    Examples
+    --------
+    `sample` makes them; other curves can be drawn beside its own, such as the bounds scaled:
+
+    >>> import dataclasses
+    >>> import cvxbound as cb
+    >>> curve = sample(cb.schedules.cosine(400))
+    >>> half = dataclasses.replace(curve, label="half of it", omega=curve.omega / 2)
+    >>> round(float(half.omega[-1]), 4)
+    0.0517
     """
 
     label: str
@@ -225,6 +246,15 @@ def check_path(path: str | os.PathLike[str]) -> Path:
         The folder does not exist or cannot be written to.
     ValueError
         The name does not end in one of `FORMATS`.
+
+    Examples
+    --------
+    >>> check_path("bounds.png").name
+    'bounds.png'
+    >>> check_path("bounds.jpeg")
+    Traceback (most recent call last):
+    ...
+    ValueError: bounds.jpeg: a figure is written as .pdf, .png, .svg, which the name has to end in
     """
     _figure_class()
     target = Path(path)
@@ -256,16 +286,41 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     ------
     OSError, ValueError
         As for `check_path`, or writing failed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cvxbound as cb
+    >>> drawing = figure([sample(cb.schedules.wsd(400))])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(drawing, f"{folder}/wsd.svg")
+    ...     print([path.name for path in Path(folder).iterdir()])
+    ['wsd.svg']
     """
     target = check_path(path)
-    with _replacing(target) as part:
+    with _naming(path, target), _replacing(target) as part:
         figure.savefig(part, format=target.suffix[1:].lower(), dpi=200)
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str], target: Path) -> Iterator[None]:
+    """Let errors name the file that was asked for, and not the one beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and str(error.filename) != str(_part(target)):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
 
 
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """A file to write beside the target, which takes its place if nothing goes wrong."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = _part(target)
     try:
         yield part
         part.replace(target)
@@ -300,6 +355,13 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
     The axis of the bound ends at a few times the last values, or at thirty times with `log_x`, far
     below where the curves start. The losses are shifted and scaled, all of them alike, to where
     they agree best with the bounds: only the form of the curves can be compared.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> drawing = figure([sample(cb.schedules.cosine(400)), sample(cb.schedules.wsd(400))])
+    >>> [axes.get_ylabel() for axes in drawing.axes]
+    ['learning rate / peak', 'bound on f - f* / D G (last)']
     """
     if not curves:
         raise ValueError("a figure needs at least one curve")

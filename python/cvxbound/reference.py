@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ._names import Kind, LastStep, check_names
 from ._results import Tuned
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["average_terms", "bound", "published_last", "tune", "walk"]
 
-Kind = Literal["last", "tight", "average"]
-LastStep = Literal["given", "repeat", "free"]
 Recursion = Literal["last", "tight"]
 
 # Cells looked into at each round of the search; more than this are only left on a flat plateau,
@@ -236,7 +235,7 @@ def bound(
     0.226226
     """
     steps, norms = _schedule(eta, G, t, dtype)
-    _check(kind, last_step)
+    check_names(kind=kind, last_step=last_step)
     gamma = dtype(gamma)
 
     def value(rho: NDArray[Any]) -> NDArray[Any]:
@@ -303,7 +302,7 @@ def tune(
     (0.0182, 0.1375)
     """
     steps, norms = _schedule(eta, G, t, dtype)
-    _check(kind, last_step)
+    check_names(kind=kind, last_step=last_step)
 
     def value(rho: NDArray[Any]) -> NDArray[Any]:
         distance, noise = _terms(steps, norms, rho, D, kind, dtype)
@@ -366,13 +365,6 @@ def published_last(
     Q = np.cumsum(((steps * norms) ** 2)[::-1])[::-1]  # Q_t - Q_{k-1}
     double_sum = np.sum(steps[:-1] / S[1:] * (Q[:-1] / S[:-1]))
     return float(D**2 / (2 * gamma * S[0]) + gamma / 2 * (Q[0] / S[0] + double_sum))
-
-
-def _check(kind: str, last_step: str) -> None:
-    if kind not in ("last", "tight", "average"):
-        raise ValueError(f'kind must be "last", "tight" or "average", got {kind!r}')
-    if last_step not in ("given", "repeat", "free"):
-        raise ValueError(f'last_step must be "given", "repeat" or "free", got {last_step!r}')
 
 
 def _terms(

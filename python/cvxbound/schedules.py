@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import logs
 from ._arrays import LARGEST_STEP, Float, check_range, positive_scalar, real_array
-from ._messages import did_you_mean
+from ._messages import counted, did_you_mean
 
 __all__ = [
     "FAMILIES",
@@ -41,6 +41,7 @@ __all__ = [
     "cosine",
     "cyclic_wsd",
     "exponential",
+    "find",
     "from_array",
     "from_log",
     "inverse_sqrt",
@@ -66,6 +67,8 @@ _FAMILY_ALIASES = {
 }
 
 _MOST_STEPS = 2**40
+_MOST_LOGGED = 2**31
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +110,7 @@ class Schedule:
     note: str = ""
 
     def __post_init__(self) -> None:
-        eta = check_steps(self.eta, self.name) + 0.0  # a copy, and no -0.0: equal steps hash alike
+        eta = _checked(self.eta, self.name) + 0.0  # a copy, and no -0.0: equal steps hash alike
         eta.flags.writeable = False
         object.__setattr__(self, "eta", eta)
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
@@ -119,7 +122,7 @@ class Schedule:
         return self.eta.size
 
     def __repr__(self) -> str:
-        steps = f"{self.eta.size} step{'s' if self.eta.size > 1 else ''}"
+        steps = counted(self.eta.size, "step")
         return f"<Schedule {self.name}: {', '.join(filter(None, (steps, self.note)))}>"
 
     def __eq__(self, other: object) -> bool:
@@ -135,7 +138,7 @@ class Schedule:
         return Schedule, (self.eta, self.name, dict(self.params), self.note)
 
 
-def check_steps(x: ArrayLike, what: str) -> Float:
+def _checked(x: ArrayLike, what: str) -> Float:
     """Return `x` as float64 steps, shape (T,), T >= 1; errors call it `what` and name the index."""
     steps = real_array(x, what)
     if steps.ndim != 1:
@@ -165,10 +168,7 @@ def _fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: floa
     product of factors that do not cancel and keeps full relative accuracy up to x = 1.
     """
     if callable(shape):
-        left: Float = np.asarray(shape(x), np.float64)
-        if left.shape != x.shape:
-            raise ValueError(f"shape(x) must have the shape of x, {x.shape}; it has {left.shape}")
-        return left
+        return _called(shape, x)
     if shape == "1-sqrt":
         root: Float = np.sqrt(x)
         return y / (1 + root)
@@ -182,6 +182,20 @@ def _fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: floa
         log_rate = math.log(rate)
         return np.power(rate, x) * (np.expm1(log_rate * y) / math.expm1(log_rate))
     return y
+
+
+def _called(shape: Callable[[Float], ArrayLike], x: Float) -> Float:
+    """Evaluate a decay given as a function, whose values may be off by rounding."""
+    left = real_array(shape(x), "shape(x)")
+    if left.shape != x.shape:
+        raise ValueError(f"shape(x) must have the shape of x, {x.shape}; it has {left.shape}")
+    good = (left >= -_ROUNDING) & (left <= 1 + _ROUNDING)  # not where it is NaN
+    if not good.all():
+        bad = int(np.flatnonzero(~good)[0])
+        raise ValueError(
+            f"shape(x) must lie in [0, 1] and be finite; it is {left[bad]} at x = {x[bad]:.6g}"
+        )
+    return np.clip(left, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -217,8 +231,8 @@ class _Run:
         length = _count(cooldown, self.steps, "cooldown")
         if length > self.rest:
             raise ValueError(
-                f"warmup ({self.warmup} steps) and cooldown ({length} steps) together exceed the "
-                f"{self.steps} steps there are"
+                f"warmup ({counted(self.warmup, 'step')}) and cooldown "
+                f"({counted(length, 'step')}) together exceed the length of the run, {self.steps}"
             )
         exponent = positive_scalar(exponent, "exponent")
         rate = positive_scalar(rate if rate is not None else self.final or 0.5, "rate")
@@ -279,7 +293,7 @@ def _count(value: float, steps: int, what: str) -> int:
     """Convert a number of steps (an int) or a fraction of them (a float) to steps."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if not 0 <= value <= steps:
-            raise ValueError(f"{what} must be from 0 to {steps} steps, got {value}")
+            raise ValueError(f"{what} must be from 0 to {counted(steps, 'step')}, got {value}")
         return int(value)
     if isinstance(value, (float, np.floating)):
         if not 0 <= value <= 1:
@@ -312,7 +326,7 @@ cooldown : int or float
 shape : str or callable, default "linear"
     How the cooldown falls: ``"linear"``, ``"1-sqrt"`` (also ``"sqrt"``, ``"minus_sqrt"``),
     ``"cosine"`` (``"cos"``), ``"power"``, ``"exponential"`` (``"exp"``), or a function f of an
-    array x in [0, 1] with f(0) = 1 and f(1) = 0.
+    array x in [0, 1] with f(0) = 1, f(1) = 0 and values in [0, 1].
 exponent : float, default 2.0
     p of the shape ``"power"``, 1 - x^p.
 rate : float, optional
@@ -692,13 +706,44 @@ def _cycle_ends(cycles: int | Sequence[float], steps: int) -> list[int]:
     return ends
 
 
+def find(name: str) -> Callable[..., Schedule]:
+    """Return the family of a name, as on a command line.
+
+    Parameters
+    ----------
+    name : str
+        One of `FAMILIES`, in any case and with hyphens for underscores; ``cos``, ``exp``,
+        ``inv_sqrt`` and ``rsqrt`` are understood.
+
+    Returns
+    -------
+    callable
+        Takes the number of steps and the parameters of the family.
+
+    Raises
+    ------
+    ValueError
+        Unknown family, with the nearest known one.
+
+    Examples
+    --------
+    >>> find("cos") is cosine
+    True
+    """
+    key = str(name).lower().replace("-", "_")
+    family = FAMILIES.get(_FAMILY_ALIASES.get(key, key))
+    if family is None:
+        raise did_you_mean(name, FAMILIES, "schedule")
+    return family
+
+
 def by_name(name: str, steps: int, **params: Any) -> Schedule:
     """Make a schedule of a family given by its name, as on a command line.
 
     Parameters
     ----------
     name : str
-        One of `FAMILIES`; ``cos``, ``exp``, ``inv_sqrt`` and ``rsqrt`` are understood, and hyphens.
+        As for `find`.
     steps : int
         Number of steps.
     **params
@@ -720,14 +765,16 @@ def by_name(name: str, steps: int, **params: Any) -> Schedule:
     >>> by_name("cos", 100, final=0.1)
     <Schedule cosine: 100 steps, final=0.1>
     """
-    key = str(name).lower().replace("-", "_")
-    family = FAMILIES.get(_FAMILY_ALIASES.get(key, key))
-    if family is None:
-        raise did_you_mean(name, FAMILIES, "schedule")
-    known = [key for key in inspect.signature(family).parameters if key != "steps"]
+    family = find(name)
+    known = dict(inspect.signature(family).parameters)
+    known.pop("steps")
     for key in params:
         if key not in known:
             raise TypeError(str(did_you_mean(key, known, f"argument of {family.__name__}")))
+    needed = [key for key, each in known.items() if each.default is inspect.Parameter.empty]
+    missing = [key for key in needed if key not in params]
+    if missing:
+        raise TypeError(f"{family.__name__} needs {' and '.join(missing)}; there is no default")
     return family(steps, **params)
 
 
@@ -757,7 +804,7 @@ def from_array(x: ArrayLike, *, name: str = "array") -> Schedule:
     >>> from_array([1.0, 0.5], name="mine").eta.tolist()
     [1.0, 0.5]
     """
-    return Schedule(check_steps(x, name), name)
+    return Schedule(x, name)  # type: ignore[arg-type]  # which takes what is array_like
 
 
 def from_log(
@@ -811,17 +858,21 @@ def from_log(
         is interpolated linearly. ``params`` has ``peak``, ``sources``, ``rows``, ``every`` (the
         median distance of two rows), ``longest_gap``, ``interpolated`` (how many steps are not
         logged but lie between rows), ``assumed`` (how many come from `warmup` or `first_lr`),
-        ``first_step`` and ``last_step``.
+        ``replaced`` (how many rows later ones replace), ``open_ended`` (which CSV files have no
+        line end after their last row, in which a number may be cut off), ``first_step`` and
+        ``last_step``.
 
     Raises
     ------
     OSError
-        A file cannot be opened.
+        A file cannot be opened or read.
     TypeError
-        `source` is neither a path nor a table.
+        `source` is neither a path nor a table, or a column is an array of anything but real
+        numbers.
     ValueError
-        The log cannot be understood (the file and, where there is one, the line), starts late and
-        neither `warmup` nor `first_lr` is given, or has no positive learning rate.
+        The log cannot be understood (the file and, where there is one, the line), its steps only
+        descend, it starts late and neither `warmup` nor `first_lr` is given, it has no positive
+        learning rate, or it counts more than 2**31 steps.
 
     Notes
     -----
@@ -842,6 +893,11 @@ def from_log(
     if not top:
         raise ValueError(f"{', '.join(rates.sources)}: no learning rate is positive")
     start, end = int(rates.step[0]), int(rates.step[-1])
+    if end > _MOST_LOGGED:
+        raise ValueError(
+            f"{rates.sources[-1]}: {end} steps; is the step column counting tokens or samples? "
+            "pass step=, the column of the optimizer's steps"
+        )
     assumed = _before_the_log(rates, top, warmup, warmup_start, first_lr)
     logged = np.interp(np.arange(start, end + 1), rates.step, rates.value)
     eta = np.concatenate([assumed, logged]) / top
@@ -856,6 +912,8 @@ def from_log(
         "longest_gap": int(gaps.max()),
         "interpolated": logged.size - rates.step.size,
         "assumed": assumed.size,
+        "replaced": rates.replaced,
+        "open_ended": rates.open_ended,
         "first_step": rates.first_step,
         "last_step": last_step,
     }
@@ -871,17 +929,14 @@ def _before_the_log(
 ) -> Float:
     """Return the learning rates of the steps before the first one logged."""
     first, rate = int(rates.step[0]), float(rates.value[0])
-    t = np.arange(1, first)
     if first_lr is not None:
         if warmup is not None or warmup_start is not None:
-            raise ValueError("give first_lr or warmup (with warmup_start), not both")
-        low = real_array(first_lr, "first_lr")
-        check_range(low, "first_lr", LARGEST_STEP)
-        return np.interp(t, [1, first], [float(low), rate])
+            raise ValueError("give first_lr= or warmup= (with warmup_start=), not both")
+        return np.interp(np.arange(1, first), [1, first], [_first_rate(first_lr), rate])
     if warmup is None:
         if warmup_start is not None:
-            raise ValueError("warmup_start needs warmup, the length of the warm-up")
-        if t.size:
+            raise ValueError("warmup_start= needs warmup=, the length of the warm-up")
+        if first > 1:
             label = first + rates.first_step - 1
             raise ValueError(
                 f"{rates.sources[0]}: the first learning rate is at step {label}; steps "
@@ -897,20 +952,34 @@ def _before_the_log(
     start, span = 0.0, top
     if warmup_start is not None:
         start, span = _ratio(warmup_start, "warmup_start") * peak, max(top - 1, 1)
-    left = np.maximum(top - t, 0) / span
+    left = np.maximum(top - np.arange(1, first), 0) / span
     return rate * (1 - left) + start * left
+
+
+def _first_rate(first_lr: object) -> float:
+    rate = real_array(first_lr, "first_lr")  # type: ignore[arg-type]
+    if rate.ndim:
+        raise TypeError(f"first_lr must be a number, got {first_lr!r}")
+    check_range(rate, "first_lr", LARGEST_STEP)
+    return float(rate)
 
 
 def _log_note(params: Mapping[str, Any]) -> str:
     """Say how a schedule was made from its log."""
     rows, every, longest = params["rows"], params["every"], params["longest_gap"]
     if params["interpolated"]:
-        spacing = f"one every {every} steps" + (f", longest gap {longest}" * (longest > 2 * every))
+        spacing = "one every step" if every == 1 else f"one every {every} steps"
+        spacing += f", longest gap {longest}" * (longest > 2 * every)
         notes = [f"LR interpolated linearly between {rows} rows ({spacing})"]
     else:
-        notes = [f"LR of {rows} rows, one every step"]
+        notes = [f"LR of {counted(rows, 'row')}, one every step"]
+    if params["replaced"]:
+        notes.append(f"{counted(params['replaced'], 'row')} replaced by later ones")
     if params["assumed"]:
-        notes.append(f"first {params['assumed']} steps assumed")
+        notes.append(f"first {counted(params['assumed'], 'step')} assumed")
     if params["last_step"] == "repeat":
         notes.append("last step repeated")
+    if params["open_ended"]:
+        files = " and of ".join(Path(source).name for source in params["open_ended"])
+        notes.append(f"the last row of {files} has no line end: is the file still being written?")
     return "; ".join(notes)

@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         What to exit with: 0, 1 if the input is bad or something failed, 2 for wrong usage, 130
         after Ctrl-C, 141 if nobody reads the output any more.
+
+    Examples
+    --------
+    >>> main(["bound", "linear", "--steps", "400", "--json"])  # doctest: +ELLIPSIS
+    {"command": "bound", ...}
+    0
     """
     try:
         from ._app import run

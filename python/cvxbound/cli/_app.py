@@ -15,15 +15,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .. import __version__, plot
 from . import _documents, _inputs, _reports, _tables
 from ._doctor import diagnose
-from ._inputs import Subject, UsageError
+from ._inputs import Subject, TooLongError, UsageError
 from ._options import BOUND, LOGS, BoundOptions, Json, Labels, LogOptions, Out, Steps
 
 _WIDE = 200  # columns where the output is not a terminal: nobody's window cuts it off
 
 _SCHEDULE = (
     "The name of a family, with its parameters after a colon: wsd:cooldown=0.4,shape=1-sqrt or "
-    "piecewise:milestones=0.8/0.9,factors=0.316/0.1. Or the log of a training run (.csv, .tsv, "
-    ".json, .jsonl), or several logs of one run joined with +: stable.csv+cooldown.csv."
+    "piecewise:milestones=0.8/0.9,factors=0.316/0.1. Lengths are steps (100, 1e2) or fractions of "
+    "the run (0.1; 1.0 is all of it). Or the log of a training run (.csv, .tsv, .json, .jsonl), or "
+    "several logs of one run joined with +: stable.csv+cooldown.csv."
 )
 
 Schedules = Annotated[str, Parameter(name="SCHEDULE", required=True, help=_SCHEDULE)]
@@ -180,8 +181,8 @@ def _fail(message: str, code: int) -> int:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
+        return f"{error.filename}: {error.strerror or error}"
+    if isinstance(error, MemoryError) and not isinstance(error, TooLongError):
         return "not enough memory; take fewer steps"
     return str(error)
 
@@ -235,19 +236,21 @@ def _curves(
     log_x: bool = False,
 ) -> list[plot.Curve]:
     """What a figure shows: the first bound of the problem, whichever else the tables have."""
-    return [
-        plot.sample(
-            subject.schedule,
-            problem.gamma,
-            label=subject.label,
-            loss=losses[i] if losses else None,
-            kind=problem.kinds[0],
-            log_x=log_x,
-            progress=functools.partial(tick, f"{subject.label}: curve"),
-            **problem.arguments,
-        )
-        for i, subject in enumerate(subjects)
-    ]
+    curves = []
+    for i, subject in enumerate(subjects):
+        with _inputs.fits(subject.label):
+            curve = plot.sample(
+                subject.schedule,
+                problem.gamma,
+                label=subject.label,
+                loss=losses[i] if losses else None,
+                kind=problem.kinds[0],
+                log_x=log_x,
+                progress=functools.partial(tick, f"{subject.label}: curve"),
+                **problem.arguments,
+            )
+        curves.append(curve)
+    return curves
 
 
 def _loss(subject: Subject, logs: LogOptions, column: str | None) -> plot.Loss | None:

@@ -13,7 +13,7 @@ from .. import logs, schedules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..bounds import LastStep
+    from .._names import LastStep
     from ..schedules import Schedule
     from ._options import LogOptions
 
@@ -27,6 +27,7 @@ _FLAGS = {
     "lr": "--lr-column",
     "loss": "--loss-column",
     "warmup": "--warmup",
+    "warmup_start": "--warmup-start",
     "first_lr": "--first-lr",
     "first_step": "--first-step",
 }
@@ -34,6 +35,19 @@ _FLAGS = {
 
 class UsageError(ValueError):
     """The command line itself is wrong, whatever the files hold."""
+
+
+class TooLongError(MemoryError):
+    """A schedule takes more memory than there is; says which."""
+
+
+@contextlib.contextmanager
+def fits(label: str) -> Iterator[None]:
+    """Let an error about memory name the schedule that needs it."""
+    try:
+        yield
+    except MemoryError:
+        raise TooLongError(f"{label}: not enough memory; take fewer steps") from None
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,8 @@ class Subject:
         The peak learning rate that a run logged.
     read : tuple of Log
         The logs of a run.
+    warmup : int or None
+        The warm-up that a run is said to have, in steps.
     """
 
     argument: str
@@ -59,6 +75,7 @@ class Subject:
     schedule: Schedule
     peak: float | None = None
     read: tuple[logs.Log, ...] = ()
+    warmup: int | None = None
 
 
 def whole_number(text: str) -> int:
@@ -70,15 +87,21 @@ def whole_number(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number: an int where it is written as one."""
+    """A number: an int where it cannot be a fraction of a run.
+
+    That is where it is written as one, or is whole and has an exponent (1e2) or is above 1 (100.0).
+    1.0 is a float: all of the run.
+    """
     try:
         return int(text)
     except ValueError:
         pass
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
+    is_steps = value > 1 or (value == 1 and "e" in text.lower())
+    return int(value) if is_steps and value.is_integer() and value < 2**53 else value
 
 
 def horizons(text: str) -> list[int]:
@@ -131,6 +154,9 @@ def _log_paths(argument: str) -> list[str]:
     name = argument.partition(":")[0]
     missing = [part for part in parts if not _is_file(part)]
     if len(missing) < len(parts) or "/" in name or name.lower().endswith(_LOG_SUFFIXES):
+        folders = [part for part in missing if _is_folder(part)]
+        if folders:
+            raise IsADirectoryError(f"{', '.join(folders)}: a directory; give the log in it")
         raise FileNotFoundError(f"no such file: {', '.join(missing)}")
     return []
 
@@ -155,21 +181,32 @@ def _is_file(path: str) -> bool:
         return False
 
 
+def _is_folder(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).is_dir()
+    except OSError:
+        return False
+
+
 def _from_logs(
     argument: str, paths: Sequence[str], options: LogOptions, last_step: LastStep
 ) -> Subject:
-    with _shell_terms(paths):
+    label = " + ".join(Path(path).stem for path in paths)
+    with _shell_terms(paths), fits(argument):
         read = tuple(logs.read(path, step=options.step_column) for path in paths)
         schedule = schedules.from_log(
             *read,
             lr=options.lr_column,
             warmup=options.warmup,
+            warmup_start=options.warmup_start,
             first_lr=options.first_lr,
             first_step=options.first_step,
             last_step="repeat" if last_step == "repeat" else "given",
         )
-    label = " + ".join(Path(path).stem for path in paths)
-    return Subject(argument, label, schedule, schedule.params["peak"], read)
+    warmup = options.warmup
+    if isinstance(warmup, float):
+        warmup = round(warmup * len(schedule))
+    return Subject(argument, label, schedule, schedule.params["peak"], read, warmup)
 
 
 @contextlib.contextmanager
@@ -181,7 +218,7 @@ def _shell_terms(paths: Sequence[str]) -> Iterator[None]:
     def translate(found: re.Match[str]) -> str:
         if found[1]:
             return found[1]
-        return _FLAGS[found[2]] + (" " if found[3].strip(" ,") else "")
+        return _FLAGS[found[2]] + (" " if found[3].strip(" ,)") else "")
 
     try:
         yield
@@ -192,17 +229,20 @@ def _shell_terms(paths: Sequence[str]) -> Iterator[None]:
 def family(argument: str, steps: int | None) -> Subject:
     """Make a schedule of a family: its name, and its parameters after a colon."""
     name, _, rest = argument.partition(":")
+    try:
+        make = schedules.find(name.strip())
+    except ValueError as error:
+        what = "it is a directory" if _is_folder(argument) else "there is no such file"
+        raise ValueError(f"{error}; and {what}") from None
     params = _params(argument, rest)
     steps = params.pop("steps", steps)
-    try:
-        schedule = schedules.by_name(name.strip(), 1 if steps is None else steps, **params)
-    except (TypeError, ValueError) as error:
-        if str(error).startswith("unknown schedule"):
-            raise ValueError(f"{error}; and there is no such file") from None
-        if steps is not None:
-            raise ValueError(f"{argument}: {error}") from None
     if steps is None:
         raise UsageError(f"{argument} needs --steps N, the length of the run")
+    try:
+        with fits(argument):
+            schedule = schedules.by_name(make.__name__, steps, **params)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{argument}: {error}") from None
     return Subject(argument, argument, schedule)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from ..bounds import Kind, LastStep
+from .._names import Kind, LastStep
 from ._inputs import number, whole_number
 
 
@@ -98,8 +98,15 @@ class LogOptions:
         float | None,
         Parameter(
             converter=_number,
-            help="A log that starts late: its first steps are a linear warm-up of this length "
-            "(0.01: a fraction of the run).",
+            help="A log that starts late: its first steps are a linear warm-up of this length, in "
+            "steps (300, 3e2) or as a fraction of the run (0.01; 1.0 is all of it).",
+        ),
+    ] = None
+    warmup_start: Annotated[
+        float | None,
+        Parameter(
+            help="With --warmup: the learning rate of the first step as a ratio to the peak; by "
+            "default the warm-up is on the line through zero."
         ),
     ] = None
     first_lr: Annotated[

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import bounds
-from ._inputs import Subject, family
+from ._inputs import Subject, family, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .._arrays import Float
-    from ..bounds import Kind, LastStep
+    from .._names import Kind, LastStep
     from ._options import BoundOptions
 
     Tick = Callable[[str], None]
@@ -144,7 +143,8 @@ def values(problem: Problem, subject: Subject, at: Sequence[int] | None) -> Valu
                 "or another last step (--last-step)"
             )
     steps = np.array(at or [len(subject.schedule)])
-    omega = bounds.curve(subject.schedule, gamma, kind=kind, at=steps, **problem.arguments)
+    with fits(subject.label):
+        omega = bounds.curve(subject.schedule, gamma, kind=kind, at=steps, **problem.arguments)
     return Values(
         problem,
         subject,
@@ -158,7 +158,7 @@ def values(problem: Problem, subject: Subject, at: Sequence[int] | None) -> Valu
 
 def tune(problem: Problem, subject: Subject, tick: Tick) -> Tuning:
     """Tune one schedule, see what a wrong learning rate costs, and tune what could replace it."""
-    warmup = _warmup(subject.schedule.eta)
+    warmup = _warmup(subject)
     others = tuple(_alternative(each, subject, warmup) for each in ALTERNATIVES)
     best: dict[str, Best] = {}
     wrong: dict[str, tuple[float, ...]] = {}
@@ -183,7 +183,8 @@ def _best(
     other: Best | None = None,
 ) -> Best:
     """Tune a schedule and put it beside another one, whose run logged `peak`; by default itself."""
-    tuned = bounds.tune(subject.schedule, kind=kind, **problem.arguments)
+    with fits(subject.label):
+        tuned = bounds.tune(subject.schedule, kind=kind, **problem.arguments)
     gamma, omega = float(tuned.gamma), float(tuned.omega)
     gamma_ratio = _ratio(gamma, other.gamma if other else gamma)
     at_gamma = None
@@ -214,14 +215,20 @@ def _cost_of_wrong(problem: Problem, subject: Subject, kind: Kind, best: Best) -
     return tuple((omega / best.omega).tolist())
 
 
-def _warmup(eta: Float) -> int:
-    """How many steps a schedule rises to its peak; 0 where it does not begin with a rise.
+def _warmup(subject: Subject) -> int:
+    """The warm-up of a run as given, else the steps before a schedule first reaches its peak.
 
-    A rise over more than half of the run is not taken for a warm-up.
+    0 where it does not begin with a rise. A rise over more than half of the run is not taken for a
+    warm-up. Where a log has a row every so many steps, so many are what the length is rounded to.
     """
+    eta = subject.schedule.eta
+    if subject.warmup and subject.warmup <= eta.size // 2:
+        return subject.warmup
     top = int(np.argmax(eta >= (1 - 1e-9) * eta.max()))
-    rises = bool(np.all(np.diff(eta[: top + 1]) >= 0))
-    return top if rises and top <= eta.size // 2 else 0
+    if top > eta.size // 2 or np.any(np.diff(eta[: top + 1]) < 0):
+        return 0
+    every: int = subject.schedule.params.get("every", 1)
+    return min(every * round(top / every), eta.size // 2)
 
 
 def _alternative(name: str, subject: Subject, warmup: int) -> Subject:

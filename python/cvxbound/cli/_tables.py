@@ -92,7 +92,7 @@ def tuning(report: Tuning) -> RenderableType:
     subject = report.subject
     peak = "" if subject.peak is None else f", peak LR {_number(subject.peak)}"
     parts: list[RenderableType] = [
-        Text(f"{subject.label}: {_count(len(subject.schedule))} steps{peak}\n", style="bold"),
+        Text(f"{subject.label}: {_steps(len(subject.schedule))}{peak}\n", style="bold"),
         _best_table(report),
         _wrong_table(report),
         _others_table(report),
@@ -193,7 +193,7 @@ def _others_table(report: Tuning) -> RenderableType:
         else:
             columns.append((f"{kind}:\nbest LR", [_number(each.lr, 3) for each in ranked]))
         columns.append(("Omega*, %\nof this run", [_percent(each.omega_ratio) for each in ranked]))
-    warmup = f" and warm-up ({_count(report.warmup)})" if report.warmup else ""
+    warmup = f" with a warm-up of {_steps(report.warmup)}" if report.warmup else ""
     return _table(f"Other schedules of the same length{warmup}, each at its best LR", columns)
 
 
@@ -218,7 +218,8 @@ def _footer(problem: Problem, *subjects: Subject) -> RenderableType:
         if subject.read:
             about.append(subject.schedule.note)
         if len(about) > 1:
-            lines.append(f"{': '.join(about)}.")
+            text = ": ".join(about)
+            lines.append(text if text.endswith("?") else f"{text}.")
     return _note("\n".join(lines))
 
 
@@ -257,6 +258,10 @@ def _note(text: str) -> RenderableType:
 
 def _count(value: int) -> str:
     return f"{value:,}"
+
+
+def _steps(value: int) -> str:
+    return f"{value:,} {'step' if value == 1 else 'steps'}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
