@@ -42,6 +42,20 @@ def numpy_bound(eta):
 TILE = 256
 
 
+@numba.njit(fastmath=True, error_model="numpy")
+def inside_tile(eta, first, count):
+    """Distance to the start of the tile and noise from inside it, for each of its targets."""
+    distance = np.ones(TILE)
+    noise = np.zeros(TILE)
+    for j in range(count):
+        distance[j] = eta[first + j]
+        noise[j] = eta[first + j]
+        for k in range(first + j - 1, first - 1, -1):
+            noise[j] += eta[k] * eta[k] / distance[j]
+            distance[j] += eta[k]
+    return distance, noise
+
+
 @numba.njit(parallel=True, fastmath=True, error_model="numpy")
 def tiled_curve(eta):
     """A tile of targets in cache, one division a pair."""
@@ -50,16 +64,7 @@ def tiled_curve(eta):
     for tile in numba.prange((steps + TILE - 1) // TILE):
         first = tile * TILE
         count = min(TILE, steps - first)
-        distance = np.zeros(TILE)
-        noise = np.zeros(TILE)
-        for j in range(count):
-            distance[j] = eta[first + j]
-            noise[j] = eta[first + j]
-            for k in range(first + j - 1, first - 1, -1):
-                noise[j] += eta[k] * eta[k] / distance[j]
-                distance[j] += eta[k]
-        for j in range(count, TILE):
-            distance[j] = 1.0
+        distance, noise = inside_tile(eta, first, count)
         for k in range(first - 1, -1, -1):
             step = eta[k]
             square = step * step
@@ -79,16 +84,7 @@ def four_fraction_curve(eta):
     for tile in numba.prange((steps + TILE - 1) // TILE):
         first = tile * TILE
         count = min(TILE, steps - first)
-        distance = np.zeros(TILE)
-        noise = np.zeros(TILE)
-        for j in range(count):
-            distance[j] = eta[first + j]
-            noise[j] = eta[first + j]
-            for k in range(first + j - 1, first - 1, -1):
-                noise[j] += eta[k] * eta[k] / distance[j]
-                distance[j] += eta[k]
-        for j in range(count, TILE):
-            distance[j] = 1.0
+        distance, noise = inside_tile(eta, first, count)
         for k in range(first - 1, 2, -4):  # tiles hold a multiple of four steps
             e0, e1, e2, e3 = eta[k], eta[k - 1], eta[k - 2], eta[k - 3]
             q0, q1, q2, q3 = e0 * e0, e1 * e1, e2 * e2, e3 * e3
