@@ -46,12 +46,13 @@ Range scan(const double* x, std::int64_t n) {
 constexpr int kBlock = 4 * kLanes;
 constexpr int kBlocksPerFlush = 64;
 
-/// Asks for the cache lines of a block a thousand steps before this one: left to itself, the hardware
-/// follows a backward stream at two thirds of the speed. The address may lie before the array.
+/// Asks the second-level cache for the lines of a block a thousand steps before this one: left to
+/// itself, the hardware follows a backward stream at two thirds of the speed. The address may lie before
+/// the array.
 inline void prefetch_before(const double* block) {
   const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(block) - 1024 * sizeof(double);
   for (std::uintptr_t line = 0; line < kBlock * sizeof(double); line += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(first + line));
+    __builtin_prefetch(reinterpret_cast<const void*>(first + line), 0, 2);
   }
 }
 
