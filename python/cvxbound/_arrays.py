@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,8 @@ def _refuse(x: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
 
 def check_range(x: Float, name: str, largest: float) -> None:
     """ValueError naming the first entry outside [0, largest]."""
+    if x.ndim == 0 and 0 <= x <= largest:
+        return
     # Comparisons with NaN are false, without a warning.
     good = np.asarray((x >= 0) & (x <= largest))
     _refuse(x, good, f"{name} must be non-negative, finite and at most {largest:g}")
@@ -55,6 +58,8 @@ def positive_scalar(x: object, name: str) -> float:
 def positive_array(x: ArrayLike, name: str) -> Float:
     """Positive finite numbers of any shape."""
     array = real_array(x, name)
+    if array.ndim == 0 and 0 < array < np.inf:
+        return array
     good = np.asarray((array > 0) & (array < np.inf))
     _refuse(array, good, f"{name} must be positive and finite")
     return array
@@ -145,12 +150,13 @@ class Rows(NamedTuple):
 def rows(x: Float, batch: tuple[int, ...], core_axes: int) -> Rows:
     """Flatten leading axes without repeating what broadcasting would repeat."""
     lead = x.shape[: x.ndim - core_axes]
-    count = int(np.prod(lead, dtype=np.int64))
-    data = np.require(x, np.float64, ["C", "A"]).reshape((count, *x.shape[x.ndim - core_axes :]))
+    count = math.prod(lead)
+    data = np.ascontiguousarray(x, np.float64)
+    data = data if data.flags.aligned else data.copy()
     index = np.arange(count, dtype=np.int64)
     if lead != batch:
         index = np.broadcast_to(index.reshape(lead), batch).flatten()
-    return Rows(data, index)
+    return Rows(data.reshape((count, *x.shape[x.ndim - core_axes :])), index)
 
 
 def broadcast_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:

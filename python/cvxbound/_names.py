@@ -10,12 +10,16 @@ Kind = Literal["last", "tight", "average"]
 LastStep = Literal["given", "repeat", "free"]
 Method = Literal["auto", "direct"]
 
-_CHOICES = {"kind": Kind, "last_step": LastStep, "method": Method}
+_CHOICES = {
+    "kind": get_args(Kind),
+    "last_step": get_args(LastStep),
+    "method": get_args(Method),
+}
 
 
 def check_names(**names: object) -> None:
     """ValueError, with the nearest choice, for an unknown ``kind``, ``last_step`` or ``method``."""
     for what, name in names.items():
-        choices = get_args(_CHOICES[what])
+        choices = _CHOICES[what]
         if not isinstance(name, str) or name not in choices:
             raise did_you_mean(name, choices, what)

@@ -104,7 +104,7 @@ def _problem(
         radius=_arrays.positive_scalar(D, "D"),
         kind=kind,
         last_step=last_step,
-        at=None if every else _arrays.horizons(count if at is None else at, count),
+        at=np.array(count) if at is None else None if every else _arrays.horizons(at, count),
         nthreads=_arrays.thread_count(nthreads),
         axis=axis,
     )
