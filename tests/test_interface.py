@@ -203,6 +203,7 @@ def test_bad_steps(function, eta, error, message):
     [
         ([1, -1, 1], ValueError, "G must be non-negative.*found -1.0 at index 1"),
         ([1, np.nan, 1], ValueError, "found nan at index 1"),
+        ([1e50, -3, 1], ValueError, r"found -3\.0 at index 1"),
         (-2.0, ValueError, "G must be non-negative.*found -2.0"),
         ([1, 1], ValueError, "differ in the time axis: eta has 3 steps, G has 2"),
         ("big", TypeError, "G must hold real numbers"),

@@ -67,7 +67,6 @@ struct TiledSteps {
 
 struct Kernels {
   const char* name;
-  int lanes;
 
   Range (*scan)(const double* x, std::int64_t n);
 

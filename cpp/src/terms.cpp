@@ -60,9 +60,15 @@ Range checked_range(const Kernels& kernels, const char* name, const double* x, s
   return range;
 }
 
-void check(const Kernels& kernels, const Schedule& schedule) {
-  checked_range(kernels, "eta", schedule.eta, schedule.steps, kLargestStep);
-  if (schedule.norm) checked_range(kernels, "norm", schedule.norm, schedule.steps, kLargestNorm);
+struct Ranges {
+  Range eta, norm;
+};
+
+/// Throws std::invalid_argument for a step or norm out of range.
+Ranges check(const Kernels& kernels, const Schedule& schedule) {
+  const Range eta = checked_range(kernels, "eta", schedule.eta, schedule.steps, kLargestStep);
+  if (!schedule.norm) return {eta, {1, 1, 1, static_cast<double>(schedule.steps)}};
+  return {eta, checked_range(kernels, "norm", schedule.norm, schedule.steps, kLargestNorm)};
 }
 
 /// The virtual last step of horizon t where it is not free.
@@ -94,7 +100,7 @@ Split last_at(const Kernels& kernels, const Schedule& schedule, LastStep last_st
 /// Steps, offsets and rational groups of one schedule, padded to whole tiles.
 class Tiles {
  public:
-  Tiles(const Kernels& kernels, const Schedule& schedule) : count_((schedule.steps + kTile - 1) / kTile) {
+  Tiles(const Schedule& schedule, const Ranges& ranges) : count_((schedule.steps + kTile - 1) / kTile) {
     const std::int64_t padded = count_ * kTile;
     eta_.assign(padded, 0.0);
     std::copy(schedule.eta, schedule.eta + schedule.steps, eta_.begin());
@@ -105,7 +111,7 @@ class Tiles {
     offset_.resize(padded);
     width_.resize(count_);
     for (std::int64_t tile = 0; tile < count_; ++tile) measure(tile);
-    if (count_ > 1 && in_range(kernels, schedule)) {
+    if (count_ > 1 && in_range(ranges)) {
       groups_.resize(padded / kGroup);
       for (std::size_t g = 0; g < groups_.size(); ++g) groups_[g] = group(g * kGroup);
     }
@@ -128,12 +134,9 @@ class Tiles {
     width_[tile] = later;
   }
 
-  static bool in_range(const Kernels& kernels, const Schedule& schedule) {
-    const Range eta = kernels.scan(schedule.eta, schedule.steps);
-    if (eta.smallest < kGroupStepLow || eta.largest > kGroupStepHigh) return false;
-    if (!schedule.norm) return true;
-    const Range norm = kernels.scan(schedule.norm, schedule.steps);
-    return norm.smallest >= kGroupNormLow && norm.largest <= kGroupNormHigh;
+  static bool in_range(const Ranges& ranges) {
+    return ranges.eta.smallest >= kGroupStepLow && ranges.eta.largest <= kGroupStepHigh &&
+           ranges.norm.smallest >= kGroupNormLow && ranges.norm.largest <= kGroupNormHigh;
   }
 
   /// num / den of sum_i q_i / (x + y_i), one source at a time: num <- num (x + y) + q den.
@@ -270,8 +273,7 @@ class Runner {
   /// All horizons of `last`, a tile of targets at a time.
   void last_tiles(const Schedule& steps, const Targets& targets, int threads,
                   const std::function<void()>& interrupt) const {
-    check(kernels_, steps);
-    const Tiles tiles(kernels_, steps);
+    const Tiles tiles(steps, check(kernels_, steps));
     std::vector<double> distance(tiles.count() * kTile), noise(tiles.count() * kTile);
     std::vector<double> rho(tiles.count() * kTile, 1.0);
     parallel_for(

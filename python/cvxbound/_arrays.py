@@ -49,10 +49,7 @@ def positive_scalar(x: object, name: str) -> float:
     array = real_array(x, name)  # type: ignore[arg-type]
     if array.ndim:
         raise TypeError(f"{name} must be a scalar, got an array of shape {array.shape}")
-    value = float(array)
-    if not 0 < value < np.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}")
-    return value
+    return float(positive_array(array, name))
 
 
 def positive_array(x: ArrayLike, name: str) -> Float:
@@ -123,6 +120,7 @@ def norm_array(norm: ArrayLike, steps: int, axis: int) -> Norms:
     exponent = int(np.frexp(largest)[1])
     if abs(exponent) <= 8:
         return Norms(array, _ONE)
+    check_range(array, "G", LARGEST_NORM)  # here, where a message can still quote what came
     return Norms(np.ldexp(array, -exponent), np.asarray(np.ldexp(1.0, exponent)))
 
 

@@ -45,16 +45,17 @@ class _Problem(NamedTuple):
 
     def split(self, weight: Float | None) -> tuple[Float, Float]:
         """Distance and noise for D = 1 and G in units of its scale, (*batch, horizons)."""
-        found = _backend.split(
+        weight = weight if self.is_free else None
+        return _backend.split(
             self.eta,
             self.norms,
-            weight=weight if self.is_free else None,
+            self.batch(weight),
+            weight=weight,
             kind=self.kind,
             last_step=self.last_step,
             at=self.at,
             nthreads=self.nthreads,
         )
-        return found.distance, found.noise
 
     def weight(self, gamma: Float) -> Float:
         """Gamma in units of D / G, where the bound is D G (distance / weight + weight noise)."""
