@@ -23,7 +23,7 @@ def cases(steps):
     return oracle.schedules(steps, np.random.default_rng(steps))
 
 
-def split(case, horizons, kind, last_step="given", gamma=None):
+def split(case, horizons, kind, last_step="given", gamma=None, method="direct", rtol=1e-12):
     """distance, noise and rho of the core itself, so that rho can be given to the oracle."""
     none = np.zeros(0, np.int64)
     one = np.zeros(1, np.int64)
@@ -34,10 +34,13 @@ def split(case, horizons, kind, last_step="given", gamma=None):
         one,
         one,
         none if gamma is None else one,
-        np.asarray(horizons, np.int64),
+        None if horizons is None else np.asarray(horizons, np.int64),
         getattr(_core.Kind, kind),
         getattr(_core.LastStep, last_step),
+        getattr(_core.Method, method),
+        rtol,
         0,
+        True,
     )
     return [array[0] for array in found]
 
@@ -160,11 +163,12 @@ def test_extreme_scales(kind, scale):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_steps_over_the_whole_range():
-    """Six hundred decades in one schedule: no overflow, no NaN, right to 1e-13."""
+@pytest.mark.parametrize(("method", "rtol"), [("direct", 1e-13), ("fast", 1e-12)])
+def test_steps_over_the_whole_range(method, rtol):
+    """Six hundred decades in one schedule: no overflow, no NaN, right to rtol."""
     rng = np.random.default_rng(1)
     eta = 10.0 ** rng.uniform(-300, 299, 600)
-    omega = cb.terms(eta, at="all")
+    omega = cb.terms(eta, at="all", method=method)
     lanes = [oracle.Lane(eta, np.ones(600), t, eta[t - 1]) for t in range(1, 601)]
-    assert_terms(omega.distance, omega.noise, lanes, "last", 1e-13)
+    assert_terms(omega.distance, omega.noise, lanes, "last", rtol)
     assert np.isfinite(cb.bound(eta, 1e-290, kind="tight"))

@@ -82,6 +82,9 @@ struct Kernels {
   /// sum_k q_k / R_k.
   void (*last_tile)(const TiledSteps& steps, std::int64_t tile, const double* rho, double* distance,
                     double* sum);
+
+  /// All horizons in linear time; see fast_kernels.hpp.
+  const struct FastTable* fast;
 };
 
 }  // namespace cvxbound

@@ -21,7 +21,7 @@
 
 namespace cvxbound {
 
-void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body,
+void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t, int)>& body,
                   const std::function<void()>& interrupt) {
   using Clock = std::chrono::steady_clock;
   std::atomic<std::int64_t> next{count};
@@ -32,11 +32,12 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
     if (!error) error = std::current_exception();
     next = 0;
   };
-  const auto work = [&](bool calling_thread) {
+  const auto work = [&](int worker) {
+    const bool calling_thread = worker == 0;
     auto checked = Clock::now();
     try {
       for (std::int64_t i; (i = --next) >= 0;) {
-        body(i);
+        body(i, worker);
         if (calling_thread && interrupt && Clock::now() - checked > std::chrono::milliseconds(50)) {
           interrupt();
           checked = Clock::now();
@@ -50,11 +51,11 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
   const auto wanted = std::min<std::int64_t>(threads, count) - 1;
   helpers.reserve(static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0)));
   try {
-    for (std::int64_t i = 0; i < wanted; ++i) helpers.emplace_back(work, false);
+    for (std::int64_t i = 0; i < wanted; ++i) helpers.emplace_back(work, static_cast<int>(i) + 1);
   } catch (const std::system_error&) {
     // No more threads to be had: the ones there are do the work.
   }
-  work(true);
+  work(0);
   for (std::thread& helper : helpers) helper.join();
   if (error) std::rethrow_exception(error);
 }

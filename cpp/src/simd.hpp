@@ -59,6 +59,18 @@ inline vec fma(vec a, vec b, vec c) {
 #endif
 }
 
+inline vec sqrt(vec v) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_pd(0xff, v);  // GCC 12 warns of the plain one
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_sqrt_pd(v);
+#elif defined(__aarch64__)
+  return (vec)vsqrtq_f64((float64x2_t)v);
+#else
+  return vec{__builtin_sqrt(v[0]), __builtin_sqrt(v[1])};
+#endif
+}
+
 inline vec min(vec a, vec b) { return a < b ? a : b; }
 inline vec max(vec a, vec b) { return a > b ? a : b; }
 

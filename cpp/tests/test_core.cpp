@@ -45,7 +45,8 @@ struct Result {
 };
 
 Result run(const Array& eta, const Array& norm, Kind kind, LastStep last_step,
-           const std::vector<std::int64_t>& horizons = {}, double gamma = 0, int threads = 1) {
+           const std::vector<std::int64_t>& horizons = {}, double gamma = 0, int threads = 1,
+           Method method = Method::direct, double rtol = 1e-12) {
   const Exact steps(eta), norms(norm);
   Batch batch;
   batch.items = 1;
@@ -61,6 +62,8 @@ Result run(const Array& eta, const Array& norm, Kind kind, LastStep last_step,
   options.kind = kind;
   options.last_step = last_step;
   options.threads = threads;
+  options.method = method;
+  options.rtol = rtol;
   const std::size_t size = horizons.empty() ? eta.size() : horizons.size();
   Result result = {Array(size), Array(size), Array(size)};
   terms(batch, options, {result.distance.data(), result.noise.data(), result.rho.data()});
@@ -98,6 +101,24 @@ Array random_steps(std::size_t n, std::mt19937_64& rng, double decades, bool zer
 const std::vector<std::size_t> kSizes = {1,  2,  3,  4,  5,   7,   8,   9,   15,  16,  17,  31,  32,
                                          33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 700};
 
+/// All horizons of one schedule against walks from each; zeros at the end follow their own rule.
+void check_every_horizon_of_last(const Array& eta, const Array& norm, const std::string& name,
+                                 Method method, double rtol) {
+  const Result curve = run(eta, norm, Kind::last, LastStep::given, {}, 0, 1, method, rtol);
+  for (std::size_t t = 1; t <= eta.size(); ++t) {
+    const std::string where = name + " t=" + std::to_string(t) + " rtol=" + std::to_string(rtol);
+    if (eta[t - 1] > 0) {
+      const Oracle expected = oracle(eta, norm, t, eta[t - 1], false);
+      CHECK(close(curve.distance[t - 1], expected.distance, 5e-15), where);
+      CHECK(close(curve.noise[t - 1], expected.noise, rtol), where);
+    } else {
+      const bool moved = std::any_of(eta.begin(), eta.begin() + t, [](double x) { return x > 0; });
+      CHECK(curve.noise[t - 1] == (moved ? kInf : 0), where);
+      CHECK(std::isinf(curve.distance[t - 1]) != moved, where);
+    }
+  }
+}
+
 void test_every_horizon_of_last() {
   std::mt19937_64 rng(1);
   for (const std::size_t n : kSizes) {
@@ -105,19 +126,10 @@ void test_every_horizon_of_last() {
       for (const bool varying : {false, true}) {
         const Array eta = random_steps(n, rng, decades, n % 2);
         const Array norm = varying ? random_steps(n, rng, 4, false) : Array();
-        const Result curve = run(eta, norm, Kind::last, LastStep::given);
-        for (std::size_t t = 1; t <= n; ++t) {
-          const std::string where =
-              "n=" + std::to_string(n) + " t=" + std::to_string(t) + " decades=" + std::to_string(decades);
-          if (eta[t - 1] > 0) {
-            const Oracle expected = oracle(eta, norm, t, eta[t - 1], false);
-            CHECK(close(curve.distance[t - 1], expected.distance, 5e-15), where);
-            CHECK(close(curve.noise[t - 1], expected.noise, 2e-14), where);
-          } else {
-            const bool moved = std::any_of(eta.begin(), eta.begin() + t, [](double x) { return x > 0; });
-            CHECK(curve.noise[t - 1] == (moved ? kInf : 0), where);
-            CHECK(std::isinf(curve.distance[t - 1]) != moved, where);
-          }
+        const std::string name = "n=" + std::to_string(n) + " decades=" + std::to_string(decades);
+        check_every_horizon_of_last(eta, norm, name, Method::direct, 2e-14);
+        for (const double rtol : {1e-12, 1e-9, 1e-6}) {
+          check_every_horizon_of_last(eta, norm, name, Method::fast, rtol);
         }
       }
     }
@@ -165,6 +177,30 @@ void test_equal_steps_do_not_drift() {
   }
 }
 
+/// The split is that of a walk from the rho found, and no rho on a dense grid does better.
+void check_free_last_step(const Array& eta, const Array& norm, double gamma, Kind kind, Method method) {
+  const auto t = static_cast<std::int64_t>(eta.size());
+  const Result best = run(eta, norm, kind, LastStep::free, {t}, gamma, 1, method);
+  // A subnormal rho has too few digits to be walked from again.
+  if (best.rho[0] < std::numeric_limits<double>::min()) return;
+  const Oracle at = oracle(eta, norm, t, best.rho[0], kind == Kind::tight);
+  const std::string where = "n=" + std::to_string(t) + " gamma=" + std::to_string(gamma) +
+                            (kind == Kind::tight ? " tight" : " last") +
+                            (method == Method::fast ? " fast" : " direct");
+  CHECK(close(best.distance[0], at.distance, 1e-12), where);
+  CHECK(close(best.noise[0], at.noise, 1e-12), where);
+  const auto value = [&](long double a, long double b) {
+    return gamma > 0 ? a / gamma + gamma * b : std::sqrt(a) * std::sqrt(b);
+  };
+  const long double found = value(best.distance[0], best.noise[0]);
+  for (double x = -20; x < 20; x += 0.1) {
+    const long double rho = best.rho[0] * std::exp(x);
+    if (!(rho > 1e-305) || !(rho < 1e305)) continue;
+    const Oracle other = oracle(eta, norm, t, rho, kind == Kind::tight);
+    CHECK(found <= value(other.distance, other.noise) * (1 + 1e-12), where);
+  }
+}
+
 void test_free_last_step() {
   std::mt19937_64 rng(3);
   for (const std::size_t n : {1, 2, 3, 8, 33, 100, 600}) {
@@ -174,26 +210,8 @@ void test_free_last_step() {
           Array eta = random_steps(n, rng, decades, n > 8);
           if (n > 1) eta[n / 2 - (n == 2)] = 1;
           const Array norm = n % 2 ? random_steps(n, rng, 2, false) : Array();
-          const auto t = static_cast<std::int64_t>(n);
-          const Result best = run(eta, norm, kind, LastStep::free, {t}, gamma);
-          // A subnormal rho has too few digits to be walked from again.
-          if (best.rho[0] < std::numeric_limits<double>::min()) continue;
-          const Oracle at = oracle(eta, norm, t, best.rho[0], kind == Kind::tight);
-          const std::string where = "n=" + std::to_string(n) + " decades=" + std::to_string(decades) +
-                                    " gamma=" + std::to_string(gamma) +
-                                    (kind == Kind::tight ? " tight" : " last");
-          CHECK(close(best.distance[0], at.distance, 1e-12), where);
-          CHECK(close(best.noise[0], at.noise, 1e-12), where);
-          const auto value = [&](long double a, long double b) {
-            return gamma > 0 ? a / gamma + gamma * b : std::sqrt(a) * std::sqrt(b);
-          };
-          const long double found = value(best.distance[0], best.noise[0]);
-          for (double x = -20; x < 20; x += 0.1) {
-            const long double rho = best.rho[0] * std::exp(x);
-            if (!(rho > 1e-305) || !(rho < 1e305)) continue;
-            const Oracle other = oracle(eta, norm, t, rho, kind == Kind::tight);
-            CHECK(found <= value(other.distance, other.noise) * (1 + 1e-12), where);
-          }
+          check_free_last_step(eta, norm, gamma, kind, Method::direct);
+          check_free_last_step(eta, norm, gamma, kind, Method::fast);
         }
       }
     }
@@ -219,16 +237,21 @@ void test_average() {
 
 void test_threads_do_not_change_results() {
   std::mt19937_64 rng(4);
-  const Array eta = random_steps(3000, rng, 3, false);
-  for (const Kind kind : {Kind::last, Kind::tight}) {
-    const std::vector<std::int64_t> some = {1, 7, 2999, 3000, 1500};
-    const auto& horizons = kind == Kind::tight ? some : std::vector<std::int64_t>{};
-    const Result one = run(eta, {}, kind, LastStep::given, horizons, 0, 1);
+  const Array eta = random_steps(3000, rng, 3, false), longer = random_steps(70000, rng, 3, true);
+  const std::vector<std::int64_t> all = {}, some = {1, 7, 2999, 3000, 1500};
+  const auto check = [](const Array& x, Kind kind, const std::vector<std::int64_t>& horizons,
+                        Method method) {
+    const Result one = run(x, {}, kind, LastStep::given, horizons, 0, 1, method);
     for (const int threads : {2, 3, 8}) {
-      const Result many = run(eta, {}, kind, LastStep::given, horizons, 0, threads);
+      const Result many = run(x, {}, kind, LastStep::given, horizons, 0, threads, method);
       CHECK(one.noise == many.noise && one.distance == many.distance && one.rho == many.rho, "");
     }
-  }
+  };
+  check(eta, Kind::last, all, Method::direct);
+  check(eta, Kind::tight, some, Method::direct);
+  check(eta, Kind::tight, some, Method::fast);
+  check(longer, Kind::last, all, Method::fast);
+  check(longer, Kind::tight, all, Method::fast);
 }
 
 void test_batches() {
@@ -263,8 +286,8 @@ void test_batches() {
     const auto row = [&](const Array& x, std::int64_t r) {
       return Array(x.begin() + r * steps, x.begin() + (r + 1) * steps);
     };
-    const Result one =
-        run(row(eta, i % 2), row(norm, i % 3), Kind::tight, LastStep::given, horizons, gamma[i / 20]);
+    const Result one = run(row(eta, i % 2), row(norm, i % 3), Kind::tight, LastStep::given, horizons,
+                           gamma[i / 20], 1, Method::automatic);
     CHECK(one.noise[0] == noise[2 * i] && one.distance[1] == distance[2 * i + 1], std::to_string(i));
   }
 }
@@ -322,12 +345,12 @@ void test_refusals() {
 void test_parallel_for() {
   for (const int threads : {1, 2, 5}) {
     std::vector<std::atomic<int>> seen(1000);
-    parallel_for(1000, threads, [&](std::int64_t i) { ++seen[i]; }, nullptr);
+    parallel_for(1000, threads, [&](std::int64_t i, int) { ++seen[i]; }, nullptr);
     CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& x) { return x == 1; }), "");
     const auto failing = [&] {
       parallel_for(
           1000, threads,
-          [](std::int64_t i) {
+          [](std::int64_t i, int) {
             if (i == 500) throw std::runtime_error("stop");
           },
           nullptr);
@@ -335,23 +358,26 @@ void test_parallel_for() {
     CHECK(message_of(failing) == "stop", std::to_string(threads));
   }
   // An interrupt reaches a long computation long before it would end.
-  std::int64_t n = 400000;
+  const std::int64_t n = 1000000;
   const Array eta(n, 1.0);
-  Array out(n);
   Batch batch;
   batch.items = 1;
   batch.steps = n;
   batch.eta = eta.data();
   Options options;
   options.threads = 2;
-  int calls = 0;
-  options.interrupt = [&] {
-    if (++calls == 2) throw std::runtime_error("interrupted");
-  };
-  Array distance(n), noise(n), rho(n);
-  CHECK(message_of([&] { terms(batch, options, {distance.data(), noise.data(), rho.data()}); }) ==
-            "interrupted",
-        "");
+  for (const Method method : {Method::direct, Method::fast}) {
+    options.method = method;
+    options.kind = method == Method::fast ? Kind::tight : Kind::last;
+    int calls = 0;
+    options.interrupt = [&] {
+      if (++calls == 2) throw std::runtime_error("interrupted");
+    };
+    Array distance(n), noise(n), rho(n);
+    CHECK(message_of([&] { terms(batch, options, {distance.data(), noise.data(), rho.data()}); }) ==
+              "interrupted",
+          "");
+  }
 }
 
 }  // namespace

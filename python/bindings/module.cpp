@@ -47,43 +47,84 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-py::tuple terms(const Doubles& eta, const std::optional<Doubles>& norm, const std::optional<Doubles>& gamma,
-                const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
-                const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
-                int nthreads) {
+/// The arguments of `terms` and `omega` as the core takes them; the arrays must outlive it.
+struct Call {
   cvxbound::Batch batch;
-  batch.items = eta_row.size();
-  batch.steps = columns(eta, "eta");
-  batch.eta = aligned(eta, "eta");
-  batch.eta_row = rows(eta_row, batch.items, eta.shape(0), "eta_row");
-  if (norm) {
-    if (columns(*norm, "norm") != batch.steps) throw std::invalid_argument("norm and eta differ in steps");
-    batch.norm = aligned(*norm, "norm");
-    batch.norm_row = rows(norm_row, batch.items, norm->shape(0), "norm_row");
-  }
-  if (gamma) {
-    batch.gamma = aligned(*gamma, "gamma");
-    batch.gamma_row = rows(gamma_row, batch.items, gamma->size(), "gamma_row");
-  }
-  if (horizons) {
-    batch.horizons = aligned(*horizons, "horizons");
-    batch.horizon_count = horizons->size();
-  }
   cvxbound::Options options;
-  options.kind = kind;
-  options.last_step = last_step;
-  options.threads = nthreads;
-  options.interrupt = check_signals;
 
-  const py::ssize_t columns = horizons ? batch.horizon_count : batch.steps;
-  const auto output = [&] { return Doubles({static_cast<py::ssize_t>(batch.items), columns}); };
-  Doubles distance = output(), noise = output(), rho = output();
-  const cvxbound::Terms out = {distance.mutable_data(), noise.mutable_data(), rho.mutable_data()};
-  {
+  Call(const Doubles& eta, const std::optional<Doubles>& norm, const std::optional<Doubles>& gamma,
+       const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
+       const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
+       cvxbound::Method method, double rtol, int nthreads) {
+    batch.items = eta_row.size();
+    batch.steps = columns(eta, "eta");
+    batch.eta = aligned(eta, "eta");
+    batch.eta_row = rows(eta_row, batch.items, eta.shape(0), "eta_row");
+    if (norm) {
+      if (columns(*norm, "norm") != batch.steps)
+        throw std::invalid_argument("norm and eta differ in steps");
+      batch.norm = aligned(*norm, "norm");
+      batch.norm_row = rows(norm_row, batch.items, norm->shape(0), "norm_row");
+    }
+    if (gamma) {
+      batch.gamma = aligned(*gamma, "gamma");
+      batch.gamma_row = rows(gamma_row, batch.items, gamma->size(), "gamma_row");
+    }
+    if (horizons) {
+      batch.horizons = aligned(*horizons, "horizons");
+      batch.horizon_count = horizons->size();
+    }
+    options.kind = kind;
+    options.last_step = last_step;
+    options.method = method;
+    options.rtol = rtol;
+    options.threads = nthreads;
+    options.interrupt = check_signals;
+  }
+
+  /// An uninitialised [items, horizons] array.
+  Doubles output() const {
+    return Doubles({static_cast<py::ssize_t>(batch.items),
+                    static_cast<py::ssize_t>(batch.horizons ? batch.horizon_count : batch.steps)});
+  }
+
+  void run(const cvxbound::Terms& out) const {
     const py::gil_scoped_release release;
     cvxbound::terms(batch, options, out);
   }
-  return py::make_tuple(distance, noise, rho);
+};
+
+py::tuple terms(const Doubles& eta, const std::optional<Doubles>& norm, const std::optional<Doubles>& gamma,
+                const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
+                const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
+                cvxbound::Method method, double rtol, int nthreads, bool rho) {
+  const Call call(eta, norm, gamma, eta_row, norm_row, gamma_row, horizons, kind, last_step, method, rtol,
+                  nthreads);
+  cvxbound::Terms out;
+  Doubles distance = call.output(), noise = call.output();
+  out.distance = distance.mutable_data();
+  out.noise = noise.mutable_data();
+  if (!rho) {
+    call.run(out);
+    return py::make_tuple(distance, noise);
+  }
+  Doubles last = call.output();
+  out.rho = last.mutable_data();
+  call.run(out);
+  return py::make_tuple(distance, noise, last);
+}
+
+Doubles omega(const Doubles& eta, const std::optional<Doubles>& norm, const Doubles& gamma,
+              const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
+              const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
+              cvxbound::Method method, double rtol, int nthreads) {
+  const Call call(eta, norm, gamma, eta_row, norm_row, gamma_row, horizons, kind, last_step, method, rtol,
+                  nthreads);
+  Doubles values = call.output();
+  cvxbound::Terms out;
+  out.omega = values.mutable_data();
+  call.run(out);
+  return values;
 }
 
 py::tuple walk(cvxbound::Kind kind, const Doubles& eta, const std::optional<Doubles>& norm,
@@ -119,11 +160,21 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .value("free", cvxbound::LastStep::free)
       .finalize();
 
+  py::native_enum<cvxbound::Method>(m, "Method", "enum.Enum")
+      .value("automatic", cvxbound::Method::automatic)
+      .value("direct", cvxbound::Method::direct)
+      .value("fast", cvxbound::Method::fast)
+      .finalize();
+
   m.def("terms", &terms, py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
         py::arg("gamma").noconvert().none(true), py::arg("eta_row").noconvert(),
         py::arg("norm_row").noconvert(), py::arg("gamma_row").noconvert(),
         py::arg("horizons").noconvert().none(true), py::arg("kind"), py::arg("last_step"),
-        py::arg("nthreads"));
+        py::arg("method"), py::arg("rtol"), py::arg("nthreads"), py::arg("rho"));
+  m.def("omega", &omega, py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
+        py::arg("gamma").noconvert(), py::arg("eta_row").noconvert(), py::arg("norm_row").noconvert(),
+        py::arg("gamma_row").noconvert(), py::arg("horizons").noconvert().none(true), py::arg("kind"),
+        py::arg("last_step"), py::arg("method"), py::arg("rtol"), py::arg("nthreads"));
   m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
         py::arg("rho").noconvert());
   m.def("active_isa", &cvxbound::active_isa);

@@ -13,6 +13,7 @@ Int = NDArray[np.int64]
 
 LARGEST_STEP = 1e300
 LARGEST_NORM = 1e100
+SMALLEST_RTOL = 1e-12  # of the fast method
 
 
 def real_array(x: ArrayLike, name: str) -> Float:
@@ -167,6 +168,17 @@ def broadcast_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
     except ValueError:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"the batch axes do not broadcast together: {listed}") from None
+
+
+def tolerance(rtol: object, method: str) -> float:
+    """A relative tolerance the method can keep."""
+    value = positive_scalar(rtol, "rtol")
+    if method == "fast" and value < SMALLEST_RTOL:
+        raise ValueError(
+            f"rtol must be at least {SMALLEST_RTOL:g} for method='fast', got {value:g}; "
+            "method='direct' stays below 1e-13"
+        )
+    return value
 
 
 def thread_count(nthreads: Any) -> int:

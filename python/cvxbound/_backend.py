@@ -2,52 +2,85 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from . import _core
 from ._arrays import LARGEST_NORM, LARGEST_STEP, Float, Int, Norms, check_range, rows
 
+_METHODS = {
+    "auto": _core.Method.automatic,
+    "direct": _core.Method.direct,
+    "fast": _core.Method.fast,
+}
 
-def split(
-    eta: Float,
-    norms: Norms,
-    batch: tuple[int, ...],
-    *,
-    weight: Float | None,
-    kind: str,
-    last_step: str,
-    at: Int | None,
-    nthreads: int,
-) -> tuple[Float, Float]:
-    """Distance and noise term for D = 1 and norms in units of their scale, (*batch, horizons).
 
-    `batch` is what the leading axes of the other arguments broadcast to; `at` None means all
-    horizons. `weight`, gamma G / D, matters where the last step is free: the split is the one that
-    minimises distance / weight + weight noise, or distance noise for None.
+class Request(NamedTuple):
+    """What the core is asked for, besides the base learning rate.
+
+    `batch` is what the leading axes broadcast to; `at` None means all horizons. Norms count in
+    units of their scale, and D is 1.
     """
-    eta_rows = rows(eta, batch, 1)
-    norm_rows = None if norms.per_step is None else rows(norms.per_step, batch, 1)
-    weight_rows = None if weight is None else rows(weight, batch, 0)
-    none = np.empty(0, np.int64)
-    horizons = None if at is None else np.ascontiguousarray(at.reshape(-1))
+
+    eta: Float
+    norms: Norms
+    batch: tuple[int, ...]
+    kind: str
+    last_step: str
+    at: Int | None
+    method: str
+    rtol: float
+    nthreads: int
+
+    def arguments(self, weight: Float | None) -> dict[str, Any]:
+        """Arrays as rows, and which row each item uses."""
+        eta = rows(self.eta, self.batch, 1)
+        norm = None if self.norms.per_step is None else rows(self.norms.per_step, self.batch, 1)
+        gamma = None if weight is None else rows(weight, self.batch, 0)
+        none = np.empty(0, np.int64)
+        return {
+            "eta": eta.data,
+            "norm": None if norm is None else norm.data,
+            "gamma": None if gamma is None else gamma.data,
+            "eta_row": eta.row,
+            "norm_row": none if norm is None else norm.row,
+            "gamma_row": none if gamma is None else gamma.row,
+            "horizons": None if self.at is None else np.ascontiguousarray(self.at.reshape(-1)),
+            "kind": getattr(_core.Kind, self.kind),
+            "last_step": getattr(_core.LastStep, self.last_step),
+            "method": _METHODS[self.method],
+            "rtol": self.rtol,
+            "nthreads": self.nthreads,
+        }
+
+    def explain(self) -> None:
+        """Find the index users know of what the core refused as it read it."""
+        check_range(self.eta, "eta", LARGEST_STEP)
+        if self.norms.per_step is not None:
+            check_range(self.norms.per_step, "G", LARGEST_NORM)
+
+
+def split(request: Request, weight: Float | None) -> tuple[Float, Float]:
+    """Distance and noise term, (*batch, horizons).
+
+    `weight`, gamma G / D, matters where the last step is free: the split is the one that minimises
+    distance / weight + weight noise, or distance noise for None.
+    """
     try:
-        distance, noise, _ = _core.terms(
-            eta=eta_rows.data,
-            norm=None if norm_rows is None else norm_rows.data,
-            gamma=None if weight_rows is None else weight_rows.data,
-            eta_row=eta_rows.row,
-            norm_row=none if norm_rows is None else norm_rows.row,
-            gamma_row=none if weight_rows is None else weight_rows.row,
-            horizons=horizons,
-            kind=getattr(_core.Kind, kind),
-            last_step=getattr(_core.LastStep, last_step),
-            nthreads=nthreads,
-        )
+        distance, noise = _core.terms(**request.arguments(weight), rho=False)
     except ValueError:
-        # The core checks values as it reads them; the index users know is found here.
-        check_range(eta, "eta", LARGEST_STEP)
-        if norms.per_step is not None:
-            check_range(norms.per_step, "G", LARGEST_NORM)
+        request.explain()
         raise
-    shape = (*batch, distance.shape[-1])
+    shape = (*request.batch, distance.shape[-1])
     return distance.reshape(shape), noise.reshape(shape)
+
+
+def omega(request: Request, weight: Float) -> Float:
+    """The bound distance / weight + weight noise, (*batch, horizons)."""
+    try:
+        values = _core.omega(**request.arguments(weight))
+    except ValueError:
+        request.explain()
+        raise
+    return values.reshape((*request.batch, values.shape[-1]))

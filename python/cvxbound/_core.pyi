@@ -20,6 +20,11 @@ class LastStep(enum.Enum):
     repeat = 1
     free = 2
 
+class Method(enum.Enum):
+    automatic = 0
+    direct = 1
+    fast = 2
+
 def terms(
     eta: _Float,
     norm: _Float | None,
@@ -30,8 +35,25 @@ def terms(
     horizons: _Int | None,
     kind: Kind,
     last_step: LastStep,
+    method: Method,
+    rtol: float,
     nthreads: int,
-) -> tuple[_Float, _Float, _Float]: ...
+    rho: bool,
+) -> tuple[_Float, ...]: ...
+def omega(
+    eta: _Float,
+    norm: _Float | None,
+    gamma: _Float,
+    eta_row: _Int,
+    norm_row: _Int,
+    gamma_row: _Int,
+    horizons: _Int | None,
+    kind: Kind,
+    last_step: LastStep,
+    method: Method,
+    rtol: float,
+    nthreads: int,
+) -> _Float: ...
 def walk(kind: Kind, eta: _Float, norm: _Float | None, rho: _Float) -> tuple[_Float, _Float]: ...
 def active_isa() -> str: ...
 def available_isas() -> list[str]: ...

@@ -8,7 +8,7 @@ from ._messages import did_you_mean
 
 Kind = Literal["last", "tight", "average"]
 LastStep = Literal["given", "repeat", "free"]
-Method = Literal["auto", "direct"]
+Method = Literal["auto", "direct", "fast"]
 
 _CHOICES = {
     "kind": get_args(Kind),

@@ -29,6 +29,9 @@ enum class Kind { last, tight, average };
 /// step before it, or the best positive number. `tight` always uses the best.
 enum class LastStep { given, repeat, free };
 
+/// How many horizons are evaluated: each by its own walk, or all of them together in linear time.
+enum class Method { automatic, direct, fast };
+
 /// A batch of schedules. Item i pairs row eta_row[i] of `eta` with row norm_row[i] of `norm` and
 /// entry gamma_row[i] of `gamma`; a null index array means row i.
 struct Batch {
@@ -47,15 +50,19 @@ struct Batch {
 struct Options {
   Kind kind = Kind::last;
   LastStep last_step = LastStep::given;
+  Method method = Method::automatic;
+  double rtol = 1e-12;              ///< relative error of Method::fast, from 1e-12
   int threads = 0;                  ///< 0: default_threads()
   std::function<void()> interrupt;  ///< called now and then on the calling thread; may throw
 };
 
-/// Outputs, [items, horizons] each; `rho` is the virtual last step the split belongs to.
+/// Outputs, [items, horizons] each, null where not wanted; `rho` is the virtual last step the split
+/// belongs to, `omega` the bound at the item's gamma (infinite without gammas where a term is).
 struct Terms {
   double* distance = nullptr;
   double* noise = nullptr;
   double* rho = nullptr;
+  double* omega = nullptr;
 };
 
 /// The split of the bound at the chosen horizons.

@@ -1,0 +1,48 @@
+#include "average.hpp"
+
+#include <cmath>
+#include <vector>
+
+namespace cvxbound {
+namespace {
+
+/// The weight of x_t, given S_{t-1} and Q_{t-1}. The best one minimises
+/// (1/gamma + gamma (Q + rho^2 G^2)) / (S + rho), or (Q + rho^2 G^2) / (S + rho)^2 without gamma.
+double average_rho(const Schedule& steps, LastStep last_step, std::int64_t t, double gamma, double S,
+                   double Q) {
+  if (last_step != LastStep::free) return fixed_rho(steps, last_step, t);
+  const double norm = steps.norm_at(t);
+  if (norm == 0) return kInfinity;
+  if (gamma > 0) {
+    const double ratio = (1 / gamma + gamma * Q) / (gamma * norm * norm);
+    return ratio / (S + std::sqrt(S * S + ratio));
+  }
+  return S > 0 ? Q / (S * norm * norm) : 1.0;
+}
+
+Split average_at(double S, double Q, double norm, double rho) {
+  if (std::isinf(rho)) return {0, 0, rho};
+  const double total = S + rho, root = rho * norm;
+  if (!(total > 0)) return {kInfinity, 0, rho};
+  return {0.5 / total, 0.5 * (Q + root * root) / total, rho};
+}
+
+}  // namespace
+
+void average(const Kernels& kernels, const Schedule& steps, LastStep last_step, const Targets& targets) {
+  check(kernels, steps);
+  std::vector<Split> splits(steps.steps);
+  Accumulator length, squares;
+  for (std::int64_t t = 1; t <= steps.steps; ++t) {
+    const double norm = steps.norm_at(t), S = length.value(), Q = squares.value();
+    splits[t - 1] = average_at(S, Q, norm, average_rho(steps, last_step, t, targets.gamma, S, Q));
+    const double root = steps.eta[t - 1] * norm;
+    length.add(steps.eta[t - 1]);
+    squares.add(root * root);
+  }
+  for (std::int64_t i = 0; i < targets.count; ++i) {
+    targets.write(i, splits[targets.horizon(i) - 1]);
+  }
+}
+
+}  // namespace cvxbound

@@ -1,0 +1,15 @@
+// The textbook bound of the averaged iterate.
+#pragma once
+
+#include "kernels.hpp"
+#include "schedule.hpp"
+
+namespace cvxbound {
+
+/// Textbook bound of the weighted average. Its last weight is as free as the last step of the other
+/// kinds; the best one has a closed form.
+///
+/// O(T) for any number of horizons.
+void average(const Kernels& kernels, const Schedule& steps, LastStep last_step, const Targets& targets);
+
+}  // namespace cvxbound

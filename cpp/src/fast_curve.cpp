@@ -1,0 +1,214 @@
+#include "fast_curve.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "parallel.hpp"
+
+namespace cvxbound {
+namespace {
+
+constexpr long double kPi = 3.14159265358979323846264338327950288L;
+
+/// Leaves whose maps, with all that is built on them, are one unit of work.
+constexpr std::int64_t kUnitLeaves = 512;
+
+/// Steps whose horizons are one unit of work; a unit fills its prefix functions anew.
+constexpr std::int64_t kUnitSteps = 16384;
+
+long double chebyshev_node(int i, int order) { return std::cos(kPi * (i + 0.5L) / order); }
+
+/// Values at the nodes to a Chebyshev series.
+template <std::size_t N>
+void fill_to_chebyshev(int order, double (&matrix)[N][N]) {
+  for (int i = 0; i < order; ++i) {
+    for (int k = 0; k < order; ++k) {
+      matrix[i][k] =
+          static_cast<double>((k > 0 ? 2.0L : 1.0L) / order * std::cos(kPi * k * (i + 0.5L) / order));
+    }
+  }
+}
+
+/// T_{k+1} = 2 z T_k - T_{k-1}, as rows of coefficients.
+template <std::size_t N>
+void fill_to_monomial(int order, double (&matrix)[N][N]) {
+  matrix[0][0] = 1;
+  matrix[1][1] = 1;
+  for (int k = 2; k < order; ++k) {
+    for (int power = 0; power < order; ++power) {
+      const double shifted = power > 0 ? matrix[k - 1][power - 1] : 0;
+      matrix[k][power] = 2 * shifted - matrix[k - 2][power];
+    }
+  }
+}
+
+Basis make_basis(int order) {
+  Basis basis = {};
+  basis.order = order;
+  for (int i = 0; i < kMaxOrder; ++i) {  // what pads a vector repeats the last node
+    const long double z = chebyshev_node(std::min(i, order - 1), order);
+    const long double root = kPieceCentre * (1 + kPieceZeta * z) / (1 - kPieceZeta * z);
+    basis.block_node[i] = static_cast<double>(kScale / (z + 1) - kShift);
+    basis.piece_node[i] = static_cast<double>(root * root);
+  }
+  fill_to_chebyshev(order, basis.to_chebyshev);
+  fill_to_monomial(order, basis.to_monomial);
+  return basis;
+}
+
+WindowBasis make_window() {
+  WindowBasis window = {};
+  for (int i = 0; i < kWindowOrder; ++i) {
+    const long double z = chebyshev_node(i, kWindowOrder);
+    window.node[i] = static_cast<double>(z);
+    window.factor[i] = static_cast<double>(std::exp(kWindowHalfWidth * z));
+  }
+  fill_to_chebyshev(kWindowOrder, window.to_chebyshev);
+  fill_to_monomial(kWindowOrder, window.to_monomial);
+  return window;
+}
+
+/// The smallest order whose error, measured in tests/test_accuracy.py, stays below rtol.
+int order_index(double rtol) { return rtol >= 1e-6 ? 0 : rtol >= 1e-9 ? 1 : 2; }
+
+const Basis& basis_of(int index) {
+  static const Basis bases[] = {make_basis(kOrders[0]), make_basis(kOrders[1]), make_basis(kOrders[2])};
+  return bases[index];
+}
+
+const WindowBasis& window_basis() {
+  static const WindowBasis window = make_window();
+  return window;
+}
+
+}  // namespace
+
+PrefixCache& FastWorkspace::Prefix::empty(int slots_needed) {
+  if (slots_needed > slots) {
+    slots = slots_needed;
+    const std::int64_t pieces = std::int64_t{slots} * kPieces;
+    cache.stamp = stamps.reserve(pieces);
+    cache.coefficients = coefficients.reserve(pieces * 2 * kMaxOrder);
+    std::fill_n(cache.stamp, pieces, std::int64_t{0});
+  }
+  std::fill_n(cache.edge, slots, std::int64_t{-1});
+  return cache;
+}
+
+FastCurve::FastCurve(const Kernels& kernels, const Recursion& recursion, const Schedule& steps,
+                     const FastOptions& options, double rtol, FastWorkspace& workspace)
+    : kernels_(kernels.fast->kernels[recursion.square > 0][steps.norm != nullptr][order_index(rtol)]),
+      options_(options),
+      workspace_(workspace) {
+  schedule_.eta = steps.eta;
+  schedule_.norm = steps.norm;
+  schedule_.steps = steps.steps;
+  schedule_.basis = &basis_of(order_index(rtol));
+  schedule_.window = &window_basis();
+  schedule_.tile = options.free ? kLeaf : kMaxTile;
+  BlockTree& tree = schedule_.tree;
+  // No map is needed of the tile the last horizon lies in.
+  tree.leaves = (steps.steps - 1) / schedule_.tile * (schedule_.tile / kLeaf);
+  std::int64_t blocks = 0;
+  for (std::int64_t n = tree.leaves; n > 0; n /= 2) blocks += n;
+  double* next = workspace.maps_.reserve(blocks * kernels_.record);
+  for (int level = 0; tree.leaves >> level > 0; ++level) {
+    tree.level[level] = next;
+    next += (tree.leaves >> level) * kernels_.record;
+  }
+  schedule_.before = workspace.before_.reserve(tree.leaves + 1);
+  schedule_.before[0] = {0, steps.norm ? 0.0 : 1.0, -1};
+}
+
+bool FastCurve::covers(const Ranges& ranges) {
+  return ranges.eta.smallest >= 1e-300 && ranges.eta.sum <= 1e304;
+}
+
+void FastCurve::run(const Targets& targets, const std::function<void()>& interrupt) {
+  build(interrupt);
+  evaluate(targets, interrupt);
+}
+
+void FastCurve::build(const std::function<void()>& interrupt) {
+  const BlockTree& tree = schedule_.tree;
+  int unit_levels = 0;
+  while (kUnitLeaves >> unit_levels > 0) ++unit_levels;
+  parallel_for((tree.leaves + kUnitLeaves - 1) / kUnitLeaves, workspace_.threads(),
+               [&](std::int64_t unit, int) {
+                 std::int64_t first = unit * kUnitLeaves, last = std::min(first + kUnitLeaves, tree.leaves);
+                 kernels_.leaves(schedule_, first, last);
+                 for (int level = 1; level < unit_levels; ++level) {
+                   first /= 2;
+                   last /= 2;
+                   if (first < last) kernels_.merge(schedule_, level, first, last);
+                 }
+               },
+               interrupt);
+  for (int level = unit_levels; tree.leaves >> level > 0; ++level) {
+    kernels_.merge(schedule_, level, 0, tree.leaves >> level);
+  }
+  accumulate();
+}
+
+/// What the leaves found of themselves becomes what lies before each edge.
+void FastCurve::accumulate() {
+  Accumulator length;
+  for (std::int64_t leaf = 1; leaf <= schedule_.tree.leaves; ++leaf) {
+    Before& now = schedule_.before[leaf];
+    const Before& last = schedule_.before[leaf - 1];
+    length.add(now.length);
+    now.length = length.value();
+    now.largest_norm = std::max(now.largest_norm, last.largest_norm);
+    if (now.last_positive < 0) now.last_positive = last.last_positive;
+  }
+}
+
+void FastCurve::evaluate(const Targets& targets, const std::function<void()>& interrupt) {
+  // Chosen horizons in rising order; each tile takes its share of them.
+  std::vector<std::int64_t> order;
+  if (targets.horizons) {
+    order.resize(targets.count);
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+      return targets.horizons[a] < targets.horizons[b];
+    });
+  }
+  const auto rank = [&](std::int64_t step) {  // how many horizons are at most `step`
+    if (!targets.horizons) return std::min(step, targets.count);
+    const auto after = [&](std::int64_t t, std::int64_t i) { return t < targets.horizons[i]; };
+    return std::upper_bound(order.begin(), order.end(), step, after) - order.begin();
+  };
+  const std::int64_t tile = schedule_.tile;
+  int slots = 1;
+  for (std::int64_t n = schedule_.tree.leaves * kLeaf / tile; n > 0; n /= 2) ++slots;
+  parallel_for((schedule_.steps + kUnitSteps - 1) / kUnitSteps, workspace_.threads(),
+               [&](std::int64_t unit, int worker) {
+                 const std::int64_t end = std::min((unit + 1) * kUnitSteps, schedule_.steps);
+                 if (rank(unit * kUnitSteps) == rank(end)) return;
+                 PrefixCache& cache = workspace_.prefixes_[worker].empty(slots);
+                 for (std::int64_t begin = unit * kUnitSteps; begin < end; begin += tile) {
+                   const std::int64_t first = rank(begin), last = rank(std::min(begin + tile, end));
+                   if (first == last) continue;
+                   evaluate_tile(begin, targets, order.empty() ? nullptr : &order[first], last - first,
+                                 cache);
+                 }
+               },
+               interrupt);
+}
+
+/// `order` lists the wanted horizons of the tile, rising; null for all of them.
+void FastCurve::evaluate_tile(std::int64_t begin, const Targets& targets, const std::int64_t* order,
+                              std::int64_t count, PrefixCache& cache) const {
+  const auto horizon = [&](std::int64_t i) { return order ? targets.horizons[order[i]] : begin + i + 1; };
+  TileTerms terms;
+  kernels_.tile(schedule_, options_, begin, static_cast<int>(horizon(0) - 1 - begin),
+                static_cast<int>(horizon(count - 1) - begin), cache, terms);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t j = horizon(i) - 1 - begin;
+    targets.write(order ? order[i] : begin + i, {terms.distance[j], terms.noise[j], terms.rho[j]});
+  }
+}
+
+}  // namespace cvxbound

@@ -1,0 +1,530 @@
+// The kernels of fast_kernels.hpp. Compiled once per instruction set, with CVXBOUND_FAST_KERNELS naming the
+// table it defines; nothing else may leave this translation unit (see simd.hpp).
+#include "fast_kernels.hpp"
+
+#include "recursion.hpp"
+#include "rho_search.hpp"
+#include "simd.hpp"
+
+namespace cvxbound {
+namespace {
+
+constexpr double kInf = __builtin_inf();
+
+inline int trailing_zeros(std::int64_t n) { return __builtin_ctzll(static_cast<unsigned long long>(n)); }
+
+inline double smallest_lane(vec v) {
+  double low = v[0];
+  for (int i = 1; i < kLanes; ++i) low = v[i] < low ? v[i] : low;
+  return low;
+}
+
+/// sqrt(a^2 + b^2) for a, b >= 0 of any size.
+inline double hypotenuse(double a, double b) {
+  const double large = a > b ? a : b, small = a > b ? b : a;
+  if (!(large > 0)) return 0;
+  const double ratio = small / large;
+  return large * __builtin_sqrt(1 + ratio * ratio);
+}
+
+inline double square_of_ratio(double part, double whole) {
+  if (!(whole > 0)) return 0;
+  const double ratio = part / whole;
+  return ratio * ratio;
+}
+
+/// Which piece of a prefix function a distance lies in, and where: R = 4^piece * mantissa up to a
+/// constant factor, mantissa in [1, 4).
+inline int split_distance(double R, double& mantissa) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &R, sizeof bits);
+  const int piece = static_cast<int>(bits >> 52) / kPieceExponents;
+  bits += static_cast<std::uint64_t>(1023 - kPieceExponents * piece) << 52;
+  std::memcpy(&mantissa, &bits, sizeof mantissa);
+  return piece;
+}
+
+inline double piece_unit(int piece) {
+  const std::uint64_t bits = static_cast<std::uint64_t>(kPieceExponents * piece) << 52;
+  double unit;
+  std::memcpy(&unit, &bits, sizeof unit);
+  return unit;
+}
+
+template <class Walked, bool kNorms, int kOrder>
+class Engine {
+  static constexpr Recursion kRecursion = Walked::value;
+  static constexpr bool kSquare = kRecursion.square > 0;
+  /// Sums kept for a block: of eta^2 / R, which R grows by, and of (eta G)^2 / R, the noise; one where
+  /// the first is not needed or is the second.
+  static constexpr int kChannels = kSquare && kNorms ? 2 : 1;
+  static constexpr int kNoise = kChannels - 1;
+  /// Vectors that hold a value for each node, and coefficients.
+  static constexpr int kVectors = (kOrder + kLanes - 1) / kLanes;
+  static constexpr int kStride = kVectors * kLanes;
+  static_assert(kStride <= kMaxOrder, "padding must fit");
+  static constexpr int kAhead = 2;
+  /// A record: width, roots of the sums of squares, coefficients.
+  static constexpr int kRoot = 1;
+  static constexpr int kCoefficients = 4;
+
+ public:
+  static constexpr int kRecord = kCoefficients + kChannels * kStride;
+
+  static void leaves(const FastSchedule& s, std::int64_t first, std::int64_t last) {
+    for (std::int64_t leaf = first; leaf < last; ++leaf) leaf_map(s, leaf);
+  }
+
+  static void merge(const FastSchedule& s, int level, std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      const double* left = s.tree.level[level - 1] + 2 * i * kRecord;
+      merged_map(*s.basis, left, left + kRecord, s.tree.level[level] + i * kRecord);
+    }
+  }
+
+  static void tile(const FastSchedule& s, const FastOptions& options, std::int64_t begin, int first,
+                   int last, PrefixCache& cache, TileTerms& out) {
+    const Engine engine(s, cache);
+    if (options.free) {
+      engine.free_tile(options, begin, first, last, out);
+    } else if constexpr (!kSquare) {
+      engine.fixed_tile(options, begin, last, out);
+    }
+  }
+
+ private:
+  Engine(const FastSchedule& schedule, PrefixCache& cache)
+      : s_(schedule), basis_(*schedule.basis), cache_(cache), tile_leaves_(schedule.tile / kLeaf) {}
+
+  // --- block maps ------------------------------------------------------------------------------
+
+  static double root_at(const FastSchedule& s, std::int64_t k) {
+    return kNorms ? s.eta[k] * s.norm[k] : s.eta[k];
+  }
+
+  /// Values at the nodes to coefficients of powers of z.
+  static void transform(const Basis& basis, const double* value, double* coefficient) {
+    double series[kStride];
+    product(basis.to_chebyshev, value, series);
+    product(basis.to_monomial, series, coefficient);
+  }
+
+  static void product(const double (*matrix)[kMaxOrder], const double* x, double* y) {
+    vec sum[kVectors] = {};
+    for (int i = 0; i < kOrder; ++i) {
+      const vec xi = broadcast(x[i]);
+      for (int v = 0; v < kVectors; ++v) sum[v] = fma(xi, load(matrix[i] + v * kLanes), sum[v]);
+    }
+    for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, sum[v]);
+  }
+
+  /// Walks a leaf from the nodes, with everything in units of its width and roots.
+  static void leaf_map(const FastSchedule& s, std::int64_t leaf) {
+    const std::int64_t begin = leaf * kLeaf;
+    double eta[kLeaf], root[kLeaf];
+    double length = 0, norm = 0, largest = 0, largest_root = 0;
+    std::int64_t last_positive = -1;
+    for (int k = 0; k < kLeaf; ++k) {
+      eta[k] = s.eta[begin + k];
+      root[k] = root_at(s, begin + k);
+      length += eta[k];
+      if (eta[k] > 0) last_positive = begin + k;
+      if (kNorms && s.norm[begin + k] > norm) norm = s.norm[begin + k];
+      largest = eta[k] > largest ? eta[k] : largest;
+      largest_root = root[k] > largest_root ? root[k] : largest_root;
+    }
+    s.before[leaf + 1] = {length, kNorms ? norm : 1.0, last_positive};
+    double* record = s.tree.level[0] + leaf * kRecord;
+    const double width = kRecursion.linear * length;
+    record[0] = width;
+    if (kChannels == 2) record[kRoot] = root_of_squares(eta, largest);
+    record[kRoot + kNoise] = root_of_squares(root, largest_root);
+    double value[kChannels][kStride] = {};
+    if (width > 0) {
+      const double root_unit = record[kRoot + kNoise] > 0 ? 1 / record[kRoot + kNoise] : 0;
+      const double square_unit = record[kRoot] > 0 ? width / record[kRoot] : 0;
+      vec R[kVectors], grown[kVectors] = {}, noise[kVectors] = {};
+      for (int v = 0; v < kVectors; ++v) R[v] = load(s.basis->block_node + v * kLanes);
+      for (int k = kLeaf - 1; k >= 0; --k) {
+        const double e = eta[k] / width;
+        // Without norms the noise is what R grows by, in units of width.
+        const double r = kSquare && !kNorms ? e : root[k] * root_unit;
+        for (int v = 0; v < kVectors; ++v) {
+          step_back<Walked, kNorms>(broadcast(e), broadcast(r), R[v], grown[v], noise[v]);
+        }
+      }
+      for (int v = 0; v < kVectors; ++v) {
+        const vec shifted = load(s.basis->block_node + v * kLanes) + broadcast(kShift);
+        const double back = square_unit * square_unit;
+        store(value[0] + v * kLanes, grown[v] * shifted * back);
+        store(value[kNoise] + v * kLanes,
+              noise[v] * shifted * (kSquare && !kNorms ? broadcast(back) : broadcast(1.0)));
+      }
+    }
+    for (int c = 0; c < kChannels; ++c) {
+      transform(*s.basis, value[c], record + kCoefficients + c * kStride);
+    }
+  }
+
+  static double root_of_squares(const double* x, double largest) {
+    if (!(largest > 0)) return 0;
+    double sum = 0;
+    for (int k = 0; k < kLeaf; ++k) {
+      const double part = x[k] / largest;
+      sum += part * part;
+    }
+    return largest * __builtin_sqrt(sum);
+  }
+
+  /// z of a block map and 1 / (R + kShift width) for it.
+  static vec block_variable(vec width, vec R, vec& inverse) {
+    inverse = 1.0 / fma(broadcast(kShift), width, R);
+    return fma(broadcast(kScale) * width, inverse, broadcast(-1.0));
+  }
+
+  static void horner(const double* coefficient, const vec* z, vec* value) {
+    for (int v = 0; v < kVectors; ++v) value[v] = broadcast(coefficient[kOrder - 1]);
+    for (int power = kOrder - 2; power >= 0; --power) {
+      const vec c = broadcast(coefficient[power]);
+      for (int v = 0; v < kVectors; ++v) value[v] = fma(value[v], z[v], c);
+    }
+  }
+
+  /// Right child, then left child, from the nodes of the parent, in units of its width and roots.
+  static void merged_map(const Basis& basis, const double* left, const double* right, double* record) {
+    const double width = left[0] + right[0];
+    record[0] = width;
+    for (int c = 0; c < kChannels; ++c) {
+      record[kRoot + c] = hypotenuse(left[kRoot + c], right[kRoot + c]);
+    }
+    double value[kChannels][kStride] = {};
+    if (width > 0) {
+      vec R[kVectors], sum[kChannels][kVectors] = {};
+      for (int v = 0; v < kVectors; ++v) R[v] = load(basis.block_node + v * kLanes);
+      const double* const children[] = {right, left};
+      for (const double* child : children) {
+        double share[kChannels];
+        for (int c = 0; c < kChannels; ++c) {
+          share[c] = square_of_ratio(child[kRoot + c], record[kRoot + c]);
+        }
+        through(child, child[0] / width, share, square_of_ratio(record[kRoot], width), R, sum);
+      }
+      for (int v = 0; v < kVectors; ++v) {
+        const vec shifted = load(basis.block_node + v * kLanes) + broadcast(kShift);
+        for (int c = 0; c < kChannels; ++c) store(value[c] + v * kLanes, sum[c][v] * shifted);
+      }
+    }
+    for (int c = 0; c < kChannels; ++c) {
+      transform(basis, value[c], record + kCoefficients + c * kStride);
+    }
+  }
+
+  /// Takes R through a block: sums += share / (R + kShift width) * polynomial, R += width + the part
+  /// from squares, which is `growth` times the first sum.
+  static void through(const double* record, double width, const double* share, double growth, vec* R,
+                      vec (*sum)[kVectors]) {
+    vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors];
+    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
+    for (int c = 0; c < kChannels; ++c) {
+      horner(record + kCoefficients + c * kStride, z, value);
+      for (int v = 0; v < kVectors; ++v) {
+        value[v] *= broadcast(share[c]) * inverse[v];
+        sum[c][v] += value[v];
+        if (c == 0) grown[v] = value[v];
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      R[v] += broadcast(width);
+      if (kSquare) R[v] = fma(grown[v], broadcast(growth), R[v]);
+    }
+  }
+
+  // --- prefix functions ------------------------------------------------------------------------
+
+  const double* block(int level, std::int64_t index) const {
+    return s_.tree.level[level] + index * kRecord;
+  }
+
+  /// Walks back from an edge to an earlier one that has a prefix function, and returns it. The lanes go
+  /// together, through the largest blocks that the smallest R allows.
+  std::int64_t walk_to_prefix(std::int64_t edge, vec* R, vec (*sum)[kVectors]) const {
+    for (;;) {
+      vec lows = R[0];
+      for (int v = 1; v < kVectors; ++v) lows = min(lows, R[v]);
+      const double low = smallest_lane(lows);
+      int level = 0;
+      if (kTheta * block(0, edge - 1)[0] <= low) {
+        const int highest = trailing_zeros(edge);
+        while (level < highest && kTheta * block(level + 1, (edge >> (level + 1)) - 1)[0] <= low) ++level;
+        jump(block(level, (edge >> level) - 1), R, sum);
+        edge -= std::int64_t{1} << level;
+      } else {
+        walk_leaf(--edge, R, sum);
+      }
+      if (edge == 0 || (edge % tile_leaves_ == 0 && trailing_zeros(edge) >= level + kAhead)) return edge;
+    }
+  }
+
+  void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
+    for (std::int64_t k = (leaf + 1) * kLeaf - 1; k >= leaf * kLeaf; --k) {
+      const vec eta = broadcast(s_.eta[k]), root = broadcast(root_at(s_, k));
+      for (int v = 0; v < kVectors; ++v) {
+        step_back<Walked, kNorms>(eta, root, R[v], sum[0][v], sum[kNoise][v]);
+      }
+    }
+  }
+
+  /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
+  /// square need not be in range.
+  static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
+    const vec width = broadcast(record[0]);
+    vec z[kVectors], inverse[kVectors], value[kVectors];
+    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(width, R[v], inverse[v]);
+    for (int c = 0; c < kChannels; ++c) {
+      const vec root = broadcast(record[kRoot + c]);
+      horner(record + kCoefficients + c * kStride, z, value);
+      for (int v = 0; v < kVectors; ++v) {
+        value[v] = root * value[v] * (root * inverse[v]);
+        sum[c][v] += value[v];
+        if (kSquare && c == 0) R[v] += value[v];
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) R[v] += width;
+  }
+
+  std::int64_t* stamps(int slot) const { return cache_.stamp + std::int64_t{slot} * kPieces; }
+  double* coefficients(int slot, int piece) const {
+    return cache_.coefficients + (std::int64_t{slot} * kPieces + piece) * (2 * kMaxOrder);
+  }
+
+  /// The slot of an edge, emptied if it held another one.
+  int claim(std::int64_t edge) const {
+    const int slot = trailing_zeros(edge / tile_leaves_);
+    if (cache_.edge[slot] != edge) {
+      cache_.edge[slot] = edge;
+      cache_.epoch[slot] = ++cache_.clock;
+    }
+    return slot;
+  }
+
+  /// Coefficients of a piece of the prefix function of an edge, computed where they are not there.
+  const double* prefix_piece(std::int64_t edge, int piece) const {
+    const int slot = claim(edge);
+    if (__builtin_expect(stamps(slot)[piece] != cache_.epoch[slot], 0)) fill_piece(edge, piece);
+    return coefficients(slot, piece);
+  }
+
+  __attribute__((noinline)) void fill_piece(std::int64_t edge, int piece) const {
+    vec R[kVectors], sum[kChannels][kVectors] = {};
+    const vec unit = broadcast(piece_unit(piece));
+    for (int v = 0; v < kVectors; ++v) R[v] = load(basis_.piece_node + v * kLanes) * unit;
+    const std::int64_t reached = walk_to_prefix(edge, R, sum);
+    for (int v = 0; v < kVectors; ++v) {
+      vec more[kChannels] = {};
+      add_prefix(reached, R[v], more);
+      for (int c = 0; c < kChannels; ++c) sum[c][v] += more[c];
+    }
+    // The walk may have come by edges that share the slot.
+    const int slot = claim(edge);
+    for (int c = 0; c < kChannels; ++c) {
+      double value[kStride], *coefficient = coefficients(slot, piece) + c * kStride;
+      for (int v = 0; v < kVectors; ++v) store(value + v * kLanes, sum[c][v]);
+      transform(basis_, value, coefficient);
+      saturate(coefficient);
+    }
+    stamps(slot)[piece] = cache_.epoch[slot];
+  }
+
+  /// A piece in which a sum leaves the range of a double is infinite, not a NaN.
+  static void saturate(double* coefficient) {
+    double sum = 0;
+    for (int i = 0; i < kStride; ++i) sum += coefficient[i];
+    if (sum - sum == 0) return;
+    for (int i = 0; i < kStride; ++i) coefficient[i] = i == 0 ? kInf : 0;
+  }
+
+  /// Adds the sums over all steps before an edge, entered at R.
+  void add_prefix(std::int64_t edge, vec R, vec* sum) const {
+    if (edge == 0) return;
+    int piece[kLanes];
+    double mantissa[kLanes];
+    bool same = true;
+    for (int i = 0; i < kLanes; ++i) {
+      piece[i] = split_distance(R[i], mantissa[i]);
+      same = same && piece[i] == piece[0];
+    }
+    const vec root = sqrt(load(mantissa)), centre = broadcast(kPieceCentre);
+    const vec z = (root - centre) / ((root + centre) * broadcast(kPieceZeta));
+    if (same) {
+      const double* coefficient = prefix_piece(edge, piece[0]);
+      for (int c = 0; c < kChannels; ++c) {
+        vec value = broadcast(coefficient[c * kStride + kOrder - 1]);
+        for (int power = kOrder - 2; power >= 0; --power) {
+          value = fma(value, z, broadcast(coefficient[c * kStride + power]));
+        }
+        sum[c] += value;
+      }
+      return;
+    }
+    for (int i = 0; i < kLanes; ++i) {
+      const double* coefficient = prefix_piece(edge, piece[i]);
+      for (int c = 0; c < kChannels; ++c) sum[c][i] += polynomial(coefficient + c * kStride, z[i]);
+    }
+  }
+
+  /// One value, lanes over neighbouring powers.
+  static double polynomial(const double* coefficient, double z) {
+    double power[kLanes];
+    power[0] = 1;
+    power[1] = z;
+    for (int i = 2; i < kLanes; ++i) power[i] = power[i / 2] * power[i - i / 2];
+    const vec next = broadcast(power[kLanes / 2] * power[kLanes / 2]);
+    vec value = load(coefficient + (kVectors - 1) * kLanes);
+    for (int v = kVectors - 2; v >= 0; --v) value = fma(value, next, load(coefficient + v * kLanes));
+    return sum_of_lanes(value * load(power));
+  }
+
+  // --- horizons whose last step is given -------------------------------------------------------
+
+  void fixed_tile(const FastOptions& options, std::int64_t begin, int count, TileTerms& out) const {
+    alignas(64) double R[kMaxTile], sum[kMaxTile];
+    for (int i = 0; i < s_.tile; ++i) {
+      const std::int64_t k = begin + i - (options.repeat && begin + i > 0);
+      out.rho[i] = i < count ? s_.eta[k] : 0;
+      R[i] = out.rho[i] > 0 ? out.rho[i] : 1;
+    }
+    near_field(begin, count, R, sum);
+    const std::int64_t edge = begin / kLeaf;
+    const double before = kRecursion.linear * s_.before[edge].length;
+    for (int i = 0; i < count; i += kLanes) {
+      vec total = load(sum + i);
+      add_prefix(edge, load(R + i), &total);
+      store(out.distance + i, 0.5 / (load(R + i) + broadcast(before)));
+      store(sum + i, total);
+    }
+    double moved = before;
+    for (int i = 0; i < count; ++i) {
+      const double norm = kNorms ? s_.norm[begin + i] : 1.0;
+      out.noise[i] = 0.5 * ((out.rho[i] * norm) * norm + sum[i]);
+      if (!(out.rho[i] > 0)) {  // a zero after any movement makes the noise infinite
+        out.distance[i] = moved > 0 ? 0.5 / moved : kInf;
+        out.noise[i] = moved > 0 ? kInf : 0;
+      }
+      moved += s_.eta[begin + i];
+    }
+  }
+
+  /// Sources inside the tile, nearest first, a division a pair. On return R is the distance of each
+  /// target from the start of its tile.
+  void near_field(std::int64_t begin, int count, double* R, double* sum) const {
+    // Steps before the tile are replaced by zeros: they belong to the prefix function.
+    double eta[2 * kMaxTile] = {}, root[2 * kMaxTile] = {};
+    for (int i = 0; i < count; ++i) {
+      eta[kMaxTile + i] = s_.eta[begin + i];
+      root[kMaxTile + i] = root_at(s_, begin + i);
+    }
+    for (int first = 0; first < count; first += kLanes) {
+      vec distance = load(R + first), total = {}, unused = {};
+      for (int back = 1; back < first + kLanes; ++back) {
+        step_back<Last, false>(load(eta + kMaxTile + first - back), load(root + kMaxTile + first - back),
+                               distance, unused, total);
+      }
+      store(R + first, distance);
+      store(sum + first, total);
+    }
+  }
+
+  // --- horizons whose last step is free --------------------------------------------------------
+
+  /// Walks from kBeam values of rho back to the beginning, for the horizon after `inside` steps of a tile.
+  struct Beam {
+    const Engine& engine;
+    std::int64_t begin;
+    int inside;
+
+    void operator()(const double* rho, double last_norm, double* distance, double* noise) const {
+      constexpr int kBeamVectors = kBeam / kLanes;
+      vec R[kBeamVectors], near[kChannels][kBeamVectors] = {};
+      for (int v = 0; v < kBeamVectors; ++v) R[v] = load(rho + v * kLanes);
+      for (std::int64_t k = begin + inside - 1; k >= begin; --k) {
+        const vec eta = broadcast(engine.s_.eta[k]), root = broadcast(root_at(engine.s_, k));
+        for (int v = 0; v < kBeamVectors; ++v) {
+          step_back<Walked, kNorms>(eta, root, R[v], near[0][v], near[kNoise][v]);
+        }
+      }
+      const std::int64_t edge = begin / kLeaf;
+      const vec before = broadcast(kRecursion.linear * engine.s_.before[edge].length);
+      for (int v = 0; v < kBeamVectors; ++v) {
+        vec far[kChannels] = {};
+        engine.add_prefix(edge, R[v], far);
+        vec end = R[v] + before;
+        if (kSquare) end += far[0];
+        store(distance + v * kLanes, 0.5 / end);
+        const vec last = load(rho + v * kLanes) * broadcast(last_norm) * broadcast(last_norm);
+        store(noise + v * kLanes, 0.5 * (last + near[kNoise][v] + far[kNoise]));
+      }
+    }
+  };
+
+  void free_tile(const FastOptions& options, std::int64_t begin, int first, int last,
+                 TileTerms& out) const {
+    const Before& before = s_.before[begin / kLeaf];
+    double length = before.length, largest_norm = before.largest_norm, guess = 0;
+    std::int64_t last_positive = before.last_positive;
+    for (int i = 0; i < last; ++i) {
+      const double norm = kNorms ? s_.norm[begin + i] : 1.0;
+      largest_norm = norm > largest_norm ? norm : largest_norm;
+      if (i >= first) {
+        const Landscape landscape = {
+            kSquare,     options.gamma,
+            length,      last_positive >= 0 ? s_.eta[last_positive] : 0.0,
+            norm,        kNorms && last_positive >= 0 ? s_.norm[last_positive] : 1.0,
+            largest_norm};
+        const Minimum found = lowest(landscape, {*this, begin, i}, guess);
+        out.distance[i] = found.distance;
+        out.noise[i] = found.noise;
+        out.rho[i] = found.rho;
+      }
+      if (s_.eta[begin + i] > 0) last_positive = begin + i;
+      length += s_.eta[begin + i];
+    }
+  }
+
+  /// `guess` is about the value of the minimum, and becomes it.
+  Minimum lowest(const Landscape& landscape, const Beam& beam, double& guess) const {
+    const double norm = landscape.last_norm, gamma = landscape.gamma;
+    if (norm == 0) return {0, 0, kInf, 0};  // a zero gradient at x_t means f(x_t) = f*
+    if (landscape.step == 0) {              // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
+      const double rho = gamma > 0 ? 1 / (gamma * norm) : 1;
+      return {0.5 / rho, 0.5 * rho * norm * norm, rho, 0};
+    }
+    // The same at the last point that a step was taken from.
+    if (kSquare && landscape.step_norm == 0) return {0, 0, 0, 0};
+    RhoSearch<Beam> search(landscape, *s_.window, beam);
+    const Minimum found = search.run(guess);
+    guess = found.value;
+    return found;
+  }
+
+  const FastSchedule& s_;
+  const Basis& basis_;
+  PrefixCache& cache_;
+  const std::int64_t tile_leaves_;
+};
+
+template <class Walked, bool kNorms, int kOrder>
+constexpr FastKernels kernels_of() {
+  using Chosen = Engine<Walked, kNorms, kOrder>;
+  return {Chosen::kRecord, Chosen::leaves, Chosen::merge, Chosen::tile};
+}
+
+}  // namespace
+
+extern const FastTable CVXBOUND_FAST_KERNELS;
+const FastTable CVXBOUND_FAST_KERNELS = {
+    {{{kernels_of<Last, false, 8>(), kernels_of<Last, false, 12>(), kernels_of<Last, false, 14>()},
+      {kernels_of<Last, true, 8>(), kernels_of<Last, true, 12>(), kernels_of<Last, true, 14>()}},
+     {{kernels_of<Tight, false, 8>(), kernels_of<Tight, false, 12>(), kernels_of<Tight, false, 14>()},
+      {kernels_of<Tight, true, 8>(), kernels_of<Tight, true, 12>(), kernels_of<Tight, true, 14>()}}}};
+
+}  // namespace cvxbound

@@ -1,0 +1,138 @@
+// All horizons of one schedule in linear time: block maps and prefix functions.
+//
+// Walking back over a block of steps is a smooth map of the distance R at which the walk enters it,
+// and so is walking back from some step to the very beginning (docs/fast.md). Both are stored as
+// polynomials with a few coefficients:
+//
+//     block map         complete aligned blocks of kLeaf 2^level steps, for R >= kTheta width:
+//                       sums of the block = root^2 / (R + kShift width) * polynomial(z),
+//                       z = kScale width / (R + kShift width) - 1 in [-1, 1]
+//     prefix function   all steps before an edge, for R in a piece [4^i, 4^{i+1}): sums =
+//                       polynomial(z), z = (sqrt(R) - c) / (sqrt(R) + c) / kPieceZeta in [-1, 1]
+//
+// Singularities lie at R <= 0 only; in these variables the coefficients of a Chebyshev series fall like
+// 11.7^-k for both.
+#pragma once
+
+#include <cstdint>
+
+namespace cvxbound {
+
+/// Steps in the smallest block that has a map.
+constexpr int kLeaf = 32;
+
+/// A block map holds for R >= kTheta width.
+constexpr double kTheta = 1.0;
+/// Puts the singularities at |z| >= 3 + 2 sqrt(2).
+constexpr double kShift = 0.41421356237309504880;  // sqrt(2) - 1
+constexpr double kScale = 2.8284271247461900976;   // 2 (kTheta + kShift)
+
+/// Pieces of a prefix function: two binary exponents each.
+constexpr int kPieceExponents = 2;
+constexpr int kPieces = 2048 / kPieceExponents + 1;
+constexpr double kPieceCentre = 1.4142135623730950488;  // 4^(1/4): root of the geometric middle
+constexpr double kPieceZeta = 0.17157287525380990240;   // (sqrt(2) - 1) / (sqrt(2) + 1)
+
+/// Most coefficients of a polynomial.
+constexpr int kMaxOrder = 16;
+
+/// The Chebyshev nodes of one order, where R lies for them, and the way from values to coefficients.
+struct Basis {
+  int order;
+  double block_node[kMaxOrder];               ///< R / width
+  double piece_node[kMaxOrder];               ///< R / 4^i
+  double to_chebyshev[kMaxOrder][kMaxOrder];  ///< [node][k]
+  double to_monomial[kMaxOrder][kMaxOrder];   ///< [k][power]
+};
+
+/// Nodes of a window over log rho, in which the free last step is searched, and the same ways.
+constexpr int kWindowOrder = 16;
+constexpr double kWindowHalfWidth = 0.75;
+
+struct WindowBasis {
+  double node[kWindowOrder];    ///< z, falling
+  double factor[kWindowOrder];  ///< exp(kWindowHalfWidth z)
+  double to_chebyshev[kWindowOrder][kWindowOrder];
+  double to_monomial[kWindowOrder][kWindowOrder];
+};
+
+/// The maps of all complete aligned blocks: level l holds records of blocks of kLeaf 2^l steps.
+struct BlockTree {
+  static constexpr int kMaxLevels = 48;
+  std::int64_t leaves = 0;
+  double* level[kMaxLevels] = {};
+};
+
+/// What is known of all steps before an edge, a multiple of kLeaf steps.
+struct Before {
+  double length;               ///< sum of the steps
+  double largest_norm;         ///< 0 before the first step
+  std::int64_t last_positive;  ///< index of the last step that is not zero, -1 for none
+};
+
+/// One schedule as the fast kernels read it.
+struct FastSchedule {
+  const double* eta;
+  const double* norm;  ///< null: G = 1
+  std::int64_t steps;
+  const Basis* basis;
+  const WindowBasis* window;
+  BlockTree tree;
+  Before* before;  ///< [leaves + 1]
+  int tile;        ///< horizons are processed this many at a time; a multiple of kLeaf
+};
+
+/// Prefix functions of the edges a walk from left to right still needs: one slot for each power of two
+/// that divides the number of the edge's tile. Filled piece by piece, on demand; contents are a pure
+/// function of the schedule, so what a thread finds here never changes its results.
+struct PrefixCache {
+  static constexpr int kSlots = 48;
+  std::int64_t edge[kSlots];   ///< whose function a slot holds
+  std::int64_t epoch[kSlots];  ///< when it was taken
+  std::int64_t clock;
+  std::int64_t* stamp;   ///< [slots][pieces], the slot's epoch where the piece has been filled
+  double* coefficients;  ///< [slots][pieces][2 kMaxOrder]
+};
+
+/// Largest tile.
+constexpr int kMaxTile = 128;
+
+/// The results at the horizons of one tile.
+struct TileTerms {
+  double distance[kMaxTile];
+  double noise[kMaxTile];
+  double rho[kMaxTile];
+};
+
+/// How the virtual last step is chosen.
+struct FastOptions {
+  bool free;
+  bool repeat;   ///< eta_{t-1} in place of eta_t, where it is not free
+  double gamma;  ///< 0: the best one
+};
+
+struct FastKernels {
+  std::int64_t record;  ///< doubles a block map takes
+
+  /// Maps of leaves [first, last), their own part of `before` in entry leaf + 1.
+  void (*leaves)(const FastSchedule& schedule, std::int64_t first, std::int64_t last);
+
+  /// Maps of blocks [first, last) of a level from those of the level below.
+  void (*merge)(const FastSchedule& schedule, int level, std::int64_t first, std::int64_t last);
+
+  /// Horizons first + 1 .. last of the tile that starts at step `begin`, counted from there. Where the
+  /// last step is given, all of the tile are computed.
+  void (*tile)(const FastSchedule& schedule, const FastOptions& options, std::int64_t begin, int first,
+               int last, PrefixCache& cache, TileTerms& out);
+};
+
+/// Orders that are compiled, and the relative error they reach.
+constexpr int kOrders[] = {8, 12, 14};
+constexpr int kOrderCount = 3;
+
+/// The kernels for [tight][norms][order].
+struct FastTable {
+  FastKernels kernels[2][2][kOrderCount];
+};
+
+}  // namespace cvxbound

@@ -1,0 +1,312 @@
+// The global minimum over the free virtual last step, for kernels: included by units that are compiled
+// once per instruction set, so internal linkage and no std templates (see simd.hpp).
+//
+// In x = log rho both terms of the bound change by at most a factor e^|dx| and are free of poles in
+// |Im x| < pi, and the objective F obeys F'' <= F. Single terms bound F from below, which brackets the
+// minimum; a grid of spacing h misses no feature deeper than about exp(-pi^2 / 2 h) F; and Chebyshev
+// interpolation in a window of half width w converges like (pi / w + sqrt(1 + (pi / w)^2))^-nodes.
+#pragma once
+
+#include <cstdint>
+
+#include "fast_kernels.hpp"
+#include "simd.hpp"
+
+namespace cvxbound {
+namespace {
+
+/// Values of rho evaluated at once, in the lanes of a few vectors.
+constexpr int kBeam = kWindowOrder;
+
+/// What a horizon sees of the steps before it.
+struct Landscape {
+  bool tight;
+  double gamma;         ///< 0: the best one
+  double length;        ///< sum of the steps before
+  double step;          ///< the last of them that is not zero
+  double last_norm;     ///< G_t
+  double step_norm;     ///< G of that step
+  double largest_norm;  ///< of all steps up to t
+};
+
+struct Minimum {
+  double distance;
+  double noise;
+  double rho;
+  double value;  ///< the objective
+};
+
+/// Minimises distance / gamma + gamma noise, or 2 sqrt(distance noise) without gamma, over rho > 0.
+///
+/// evaluate(rho, norm, distance, noise) walks from kBeam values of rho with `norm` as G_t.
+template <class Evaluate>
+class RhoSearch {
+ public:
+  RhoSearch(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate)
+      : l_(landscape),
+        window_(window),
+        evaluate_(evaluate),
+        mirrored_(l_.tight && l_.step_norm < l_.last_norm),
+        held_(mirrored_ ? l_.step_norm : l_.last_norm),
+        swapped_(l_.tight && !mirrored_ ? l_.last_norm : l_.step_norm),
+        log_step_(__builtin_log(l_.step)),
+        log_length_(__builtin_log(l_.length) - log_step_) {}
+
+  /// `guess` is about what the minimum will be, 0 for no idea; it saves work and changes no result by
+  /// more than rounding.
+  Minimum run(double guess) {
+    if (!(guess > 0)) guess = rough();
+    for (int attempt = 0; attempt < 4; ++attempt) {
+      const Range range = bracket(guess * (1 + kSlack));
+      scan(range.low, range.high);
+      const double lowest = value_[lowest_];
+      if (lowest <= guess * (1 + kSlack) || !(lowest < kInfinite)) break;
+      guess = lowest;
+    }
+    return refine();
+  }
+
+ private:
+  static constexpr double kInfinite = __builtin_inf();
+  static constexpr double kSpacing = 0.4;
+  static constexpr int kMaxGrid = 4096;
+  /// Covers the error of a parabola through three grid points.
+  static constexpr double kSlack = 2e-3;
+  /// Values closer than this are equal, blurred by rounding and interpolation.
+  static constexpr double kBlur = 1e-11;
+
+  struct Range {
+    double low, high;
+  };
+
+  /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
+  /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
+  /// G_m, rho is e^2 / v. The search is over x = log(v / e).
+  void evaluate(const double* v, double* distance, double* noise, double* value) const {
+    evaluate_(v, held_, distance, noise);
+    if (mirrored_) {
+      // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
+      const double more = 0.5 * (l_.last_norm - held_) * (l_.last_norm + held_);
+      for (int i = 0; i < kBeam; ++i) noise[i] += l_.step * (l_.step / v[i]) * more;
+    }
+    for (int i = 0; i < kBeam; i += kLanes) {
+      const vec d = load(distance + i), n = load(noise + i);
+      const vec f = l_.gamma > 0 ? d / broadcast(l_.gamma) + broadcast(l_.gamma) * n
+                                 : broadcast(2.0) * sqrt(d) * sqrt(n);
+      const vec zero = {}, infinite = broadcast(kInfinite);
+      store(value + i, f > zero ? f : infinite);
+    }
+  }
+
+  /// Evaluates count points from `low` on, `spacing` apart, and finds the lowest.
+  void sample(double low, double spacing, int count) {
+    low_ = low;
+    spacing_ = spacing;
+    count_ = count;
+    lowest_ = 0;
+    const double ratio = __builtin_exp(spacing);
+    for (int first = 0; first < count; first += kBeam) {
+      double v[kBeam], distance[kBeam], noise[kBeam];
+      v[0] = l_.step * __builtin_exp(low + first * spacing);
+      for (int i = 1; i < kBeam; ++i) v[i] = v[i - 1] * ratio;
+      evaluate(v, distance, noise, value_ + first);
+    }
+    for (int i = 1; i < count; ++i) {
+      if (value_[i] < value_[lowest_]) lowest_ = i;
+    }
+  }
+
+  double rough() {
+    const double far =
+        l_.gamma > 0 ? log_max(log_length_, __builtin_log(2 / l_.gamma) - log_step_) : log_length_;
+    const double near = l_.tight ? 0.0 : -10.0;
+    const double high = far > near + 1 && far < 2000 ? far : near + 1;
+    sample(near, (high - near) / (kBeam - 1), kBeam);
+    return value_[lowest_];
+  }
+
+  static double log_max(double a, double b) { return a > b ? a : b; }
+
+  void scan(double low, double high) {
+    const double cells = (high - low) / kSpacing;
+    int count = kBeam;
+    while (count - 1 < cells && count < kMaxGrid) count += kBeam;
+    sample(low, (high - low) / (count - 1), count);
+  }
+
+  /// Where the minimum must lie, from an upper bound F on it. H is the norm that v multiplies, G the
+  /// largest norm there is.
+  /// For fixed gamma each single term bounds the objective from below: v H^2 and e^2 G_m^2 / v.
+  /// Without gamma, R_0 <= (v + S)^2 / v (`tight`) or v + S (`last`) gives 4 distance noise >=
+  /// H^2 (v / (v + S))^2 or H^2 v / (v + S), and for `last` also e^2 G_m^2 / (v (v + S)); and the
+  /// product rises for all v > 4 S (G / H)^2.
+  /// Below 2^-60 of the last step `last` is flat where G_m = 0.
+  Range bracket(double best) const {
+    constexpr double kLog2 = 0.69314718055994530942;
+    double low = -60 * kLog2, high;
+    if (l_.gamma > 0) {
+      high = __builtin_log(2 * best / l_.gamma) - 2 * __builtin_log(held_) - log_step_;
+      low = log_max(low, __builtin_log(l_.gamma / (2 * best)) + 2 * __builtin_log(swapped_) + log_step_);
+    } else {
+      const double ratio = l_.tight ? best / held_ : (best / held_) * (best / held_);
+      const double norms = l_.largest_norm > held_ ? l_.largest_norm / held_ : 1;
+      high = log_length_ + 2 * (kLog2 + __builtin_log(norms));
+      if (ratio < 1) {
+        const double sharper = log_length_ + __builtin_log(ratio / (1 - ratio));
+        high = sharper < high ? sharper : high;
+      }
+      if (!l_.tight) {
+        const double c = (swapped_ / best) * (swapped_ / best), relative = __builtin_exp(log_length_);
+        low = log_max(low, __builtin_log(2 * c / (relative + __builtin_sqrt(relative * relative + 4 * c))));
+      }
+    }
+    if (l_.tight) low = log_max(low, 0.0);
+    if (!(low > -kInfinite && low < kInfinite)) low = 0;
+    if (!(high > -kInfinite && high < kInfinite)) return {low, low + 60 * kLog2};
+    return {low, high > low + kSpacing ? high : low + kSpacing};
+  }
+
+  /// Solves a window around every grid minimum that could be the global one, the lowest first.
+  Minimum refine() const {
+    Minimum best = {kInfinite, kInfinite, l_.step, kInfinite};
+    solve(lowest_, best);
+    for (int i = 0; i < count_; ++i) {
+      const bool minimum =
+          (i == 0 || value_[i] < value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
+      if (!minimum || i == lowest_ || floor_of(i) > best.value * (1 + kSlack)) continue;
+      double barrier = 0;
+      for (int j = i < lowest_ ? i : lowest_; j <= (i < lowest_ ? lowest_ : i); ++j) {
+        barrier = value_[j] > barrier ? value_[j] : barrier;
+      }
+      if (barrier > value_[i] * (1 + kBlur)) solve(i, best);
+    }
+    return best;
+  }
+
+  /// Lowest point of the parabola through a grid minimum and its neighbours.
+  double floor_of(int i) const {
+    if (i == 0 || i + 1 == count_) return value_[i] * (1 - spacing_ * spacing_);
+    const double slope = value_[i + 1] - value_[i - 1];
+    const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
+    return bend > 0 ? value_[i] - slope * slope / (8 * bend) : value_[i];
+  }
+
+  double vertex_of(int i) const {
+    const double x = low_ + i * spacing_;
+    if (i == 0 || i + 1 == count_) return x;
+    const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
+    return bend > 0 ? x - spacing_ * 0.5 * (value_[i + 1] - value_[i - 1]) / bend : x;
+  }
+
+  /// Minimises in a window around a grid minimum, following a minimum that lies at its edge.
+  void solve(int grid, Minimum& best) const {
+    double centre = vertex_of(grid);
+    for (int attempt = 0; attempt < 4; ++attempt) {
+      const double z = solve_window(centre, best);
+      if (z > -0.95 && z < 0.95) return;
+      centre += kWindowHalfWidth * z;
+    }
+  }
+
+  /// Where the objective is lowest in a window.
+  double solve_window(double centre, Minimum& best) const {
+    double v[kBeam], distance[kBeam], noise[kBeam], value[kBeam];
+    const double middle = l_.step * __builtin_exp(centre);
+    for (int i = 0; i < kBeam; ++i) v[i] = middle * window_.factor[i];
+    evaluate(v, distance, noise, value);
+    double d[kBeam], n[kBeam];
+    transform(distance, d);
+    transform(noise, n);
+    double lowest = kInfinite;
+    for (int i = 0; i < kBeam; ++i) lowest = value[i] < lowest ? value[i] : lowest;
+    double found = 0, found_value = kInfinite;
+    for (int i = 0; i < kBeam; ++i) {  // nodes are in falling order
+      const double above = i > 0 ? value[i - 1] : kInfinite;
+      const double below = i + 1 < kBeam ? value[i + 1] : kInfinite;
+      // F'' <= F: between nodes F may be lower than at both by a factor of 1.003.
+      if (!(value[i] <= above && value[i] < below && value[i] <= 1.01 * lowest)) continue;
+      const double z = newton(d, n, i + 1 < kBeam ? window_.node[i + 1] : -1.0, window_.node[i],
+                              i > 0 ? window_.node[i - 1] : 1.0);
+      double dz[3], nz[3];
+      derivatives(d, z, dz);
+      derivatives(n, z, nz);
+      const double f = objective(dz[0], nz[0]);
+      if (f < found_value) {
+        found_value = f;
+        found = z;
+      }
+      if (f < best.value) {
+        const double x = centre + kWindowHalfWidth * z;
+        best = {dz[0], nz[0], l_.step * __builtin_exp(mirrored_ ? -x : x), f};
+      }
+    }
+    return found;
+  }
+
+  void transform(const double* value, double* coefficient) const {
+    double series[kBeam];
+    product(window_.to_chebyshev, value, series);
+    product(window_.to_monomial, series, coefficient);
+  }
+
+  static void product(const double (*matrix)[kBeam], const double* x, double* y) {
+    constexpr int kVectors = kBeam / kLanes;
+    vec sum[kVectors] = {};
+    for (int i = 0; i < kBeam; ++i) {
+      const vec xi = broadcast(x[i]);
+      for (int v = 0; v < kVectors; ++v) sum[v] = fma(xi, load(matrix[i] + v * kLanes), sum[v]);
+    }
+    for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, sum[v]);
+  }
+
+  double objective(double d, double n) const {
+    const double f = l_.gamma > 0 ? d / l_.gamma + l_.gamma * n : 2 * __builtin_sqrt(d) * __builtin_sqrt(n);
+    return f > 0 ? f : kInfinite;
+  }
+
+  /// A polynomial, its derivative and half its second derivative.
+  static void derivatives(const double* c, double z, double* out) {
+    double p = c[kBeam - 1], p1 = 0, p2 = 0;
+    for (int power = kBeam - 2; power >= 0; --power) {
+      p2 = p2 * z + p1;
+      p1 = p1 * z + p;
+      p = p * z + c[power];
+    }
+    out[0] = p;
+    out[1] = p1;
+    out[2] = p2;
+  }
+
+  /// A stationary point of the objective in [low, high] from z on, or the end towards which it falls.
+  double newton(const double* d, const double* n, double low, double z, double high) const {
+    for (int iteration = 0; iteration < 40; ++iteration) {
+      double dz[3], nz[3];
+      derivatives(d, z, dz);
+      derivatives(n, z, nz);
+      const bool fixed = l_.gamma > 0;
+      const double g = l_.gamma;
+      const double slope = fixed ? dz[1] / g + g * nz[1] : dz[1] * nz[0] + dz[0] * nz[1];
+      const double bend =
+          fixed ? 2 * (dz[2] / g + g * nz[2]) : 2 * (dz[2] * nz[0] + dz[1] * nz[1] + dz[0] * nz[2]);
+      (slope > 0 ? high : low) = z;
+      double next = bend > 0 ? z - slope / bend : low - 1;
+      if (!(next > low && next < high)) next = 0.5 * (low + high);
+      const double change = next - z;
+      z = next;
+      if (change < 1e-7 && change > -1e-7) break;
+    }
+    return z;
+  }
+
+  const Landscape& l_;
+  const WindowBasis& window_;
+  const Evaluate& evaluate_;
+  const bool mirrored_;
+  const double held_, swapped_, log_step_, log_length_;
+  double low_ = 0, spacing_ = 0;
+  int count_ = 0, lowest_ = 0;
+  double value_[kMaxGrid];
+};
+
+}  // namespace
+}  // namespace cvxbound

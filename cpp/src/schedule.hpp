@@ -1,0 +1,67 @@
+// One schedule, the horizons wanted of it, and what all methods share: checks and conventions.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "cvxbound/cvxbound.hpp"
+#include "kernels.hpp"
+#include "recursion.hpp"
+#include "search.hpp"
+
+namespace cvxbound {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kLargestStep = 1e300;
+constexpr double kLargestNorm = 1e100;
+
+struct Schedule {
+  const double* eta;
+  const double* norm;  ///< null: G = 1
+  std::int64_t steps;
+
+  double norm_at(std::int64_t t) const { return norm ? norm[t - 1] : 1.0; }
+  Sources sources(std::int64_t t) const { return {eta, norm, t - 1, norm_at(t)}; }
+};
+
+struct Ranges {
+  Range eta, norm;
+};
+
+/// Throws std::invalid_argument for a step or norm out of range.
+Ranges check(const Kernels& kernels, const Schedule& schedule);
+
+/// The virtual last step of horizon t where it is not free.
+inline double fixed_rho(const Schedule& schedule, LastStep last_step, std::int64_t t) {
+  return schedule.eta[last_step == LastStep::repeat && t > 1 ? t - 2 : t - 1];
+}
+
+/// The horizons of one item, and where their results go.
+struct Targets {
+  const std::int64_t* horizons;  ///< null: 1 .. count
+  std::int64_t count;
+  Terms out;
+  double gamma;  ///< in units of D / G; 0: the best one, where the last step is free
+
+  std::int64_t horizon(std::int64_t i) const { return horizons ? horizons[i] : i + 1; }
+  void write(std::int64_t i, const Split& split) const {
+    if (out.distance) out.distance[i] = split.distance;
+    if (out.noise) out.noise[i] = split.noise;
+    if (out.rho) out.rho[i] = split.rho;
+    if (out.omega) out.omega[i] = split.distance / gamma + gamma * split.noise;
+  }
+};
+
+/// Sums with one extra double, so that a million equal steps do not drift.
+struct Accumulator {
+  double high = 0, low = 0;
+
+  void add(double x) {
+    const double sum = high + x, part = sum - high;
+    low += (high - (sum - part)) + (x - part);
+    high = sum;
+  }
+  double value() const { return high + low; }
+};
+
+}  // namespace cvxbound
