@@ -12,6 +12,9 @@ namespace {
 
 constexpr long double kPi = 3.14159265358979323846264338327950288L;
 
+/// Steps of a leaf and of a tile where every horizon is searched, which walks each of them many times.
+constexpr int kSearchLeaf = 16;
+
 /// Leaves whose maps, with all that is built on them, are one unit of work.
 constexpr std::int64_t kUnitLeaves = 512;
 
@@ -49,9 +52,8 @@ Basis make_basis(int order) {
   basis.order = order;
   for (int i = 0; i < kMaxOrder; ++i) {  // what pads a vector repeats the last node
     const long double z = chebyshev_node(std::min(i, order - 1), order);
-    const long double root = kPieceCentre * (1 + kPieceZeta * z) / (1 - kPieceZeta * z);
     basis.block_node[i] = static_cast<double>(kScale / (z + 1) - kShift);
-    basis.piece_node[i] = static_cast<double>(root * root);
+    basis.piece_node[i] = static_cast<double>(kPieceCentre * (1 + kPieceZeta * z) / (1 - kPieceZeta * z));
   }
   fill_to_chebyshev(order, basis.to_chebyshev);
   fill_to_monomial(order, basis.to_monomial);
@@ -107,10 +109,11 @@ FastCurve::FastCurve(const Kernels& kernels, const Recursion& recursion, const S
   schedule_.steps = steps.steps;
   schedule_.basis = &basis_of(order_index(rtol));
   schedule_.window = &window_basis();
-  schedule_.tile = options.free ? kLeaf : kMaxTile;
+  schedule_.leaf = options.free ? kSearchLeaf : kMaxLeaf;
+  schedule_.tile = options.free ? kSearchLeaf : kMaxTile;
   BlockTree& tree = schedule_.tree;
   // No map is needed of the tile the last horizon lies in.
-  tree.leaves = (steps.steps - 1) / schedule_.tile * (schedule_.tile / kLeaf);
+  tree.leaves = (steps.steps - 1) / schedule_.tile * (schedule_.tile / schedule_.leaf);
   std::int64_t blocks = 0;
   for (std::int64_t n = tree.leaves; n > 0; n /= 2) blocks += n;
   double* next = workspace.maps_.reserve(blocks * kernels_.record);
@@ -182,7 +185,7 @@ void FastCurve::evaluate(const Targets& targets, const std::function<void()>& in
   };
   const std::int64_t tile = schedule_.tile;
   int slots = 1;
-  for (std::int64_t n = schedule_.tree.leaves * kLeaf / tile; n > 0; n /= 2) ++slots;
+  for (std::int64_t n = schedule_.tree.leaves * schedule_.leaf / tile; n > 0; n /= 2) ++slots;
   parallel_for((schedule_.steps + kUnitSteps - 1) / kUnitSteps, workspace_.threads(),
                [&](std::int64_t unit, int worker) {
                  const std::int64_t end = std::min((unit + 1) * kUnitSteps, schedule_.steps);

@@ -33,19 +33,11 @@ inline double square_of_ratio(double part, double whole) {
   return ratio * ratio;
 }
 
-/// Which piece of a prefix function a distance lies in, and where: R = 4^piece * mantissa up to a
-/// constant factor, mantissa in [1, 4).
-inline int split_distance(double R, double& mantissa) {
-  std::uint64_t bits;
-  std::memcpy(&bits, &R, sizeof bits);
-  const int piece = static_cast<int>(bits >> 52) / kPieceExponents;
-  bits += static_cast<std::uint64_t>(1023 - kPieceExponents * piece) << 52;
-  std::memcpy(&mantissa, &bits, sizeof mantissa);
-  return piece;
-}
+constexpr int kMantissaBits = 52;
 
+/// 2^i for a piece.
 inline double piece_unit(int piece) {
-  const std::uint64_t bits = static_cast<std::uint64_t>(kPieceExponents * piece) << 52;
+  const std::uint64_t bits = static_cast<std::uint64_t>(kFirstPiece + piece) << kMantissaBits;
   double unit;
   std::memcpy(&unit, &bits, sizeof unit);
   return unit;
@@ -53,7 +45,7 @@ inline double piece_unit(int piece) {
 
 template <class Walked, bool kNorms, int kOrder>
 class Engine {
-  static constexpr Recursion kRecursion = Walked::value;
+  static constexpr Recursion kRecursion = Walked::recursion;
   static constexpr bool kSquare = kRecursion.square > 0;
   /// Sums kept for a block: of eta^2 / R, which R grows by, and of (eta G)^2 / R, the noise; one where
   /// the first is not needed or is the second.
@@ -94,13 +86,15 @@ class Engine {
 
  private:
   Engine(const FastSchedule& schedule, PrefixCache& cache)
-      : s_(schedule), basis_(*schedule.basis), cache_(cache), tile_leaves_(schedule.tile / kLeaf) {}
+      : s_(schedule), basis_(*schedule.basis), cache_(cache), tile_leaves_(schedule.tile / schedule.leaf) {}
 
   // --- block maps ------------------------------------------------------------------------------
 
-  static double root_at(const FastSchedule& s, std::int64_t k) {
-    return kNorms ? s.eta[k] * s.norm[k] : s.eta[k];
-  }
+  static double norm_at(const FastSchedule& s, std::int64_t k) { return kNorms ? s.norm[k] : 1.0; }
+
+  /// What a walk carries for R, and back.
+  static vec state_of(vec R) { return Walked::kRooted ? sqrt(R) : R; }
+  static vec distance_of(vec state) { return Walked::kRooted ? state * state : state; }
 
   /// Values at the nodes to coefficients of powers of z.
   static void transform(const Basis& basis, const double* value, double* coefficient) {
@@ -120,60 +114,66 @@ class Engine {
 
   /// Walks a leaf from the nodes, with everything in units of its width and roots.
   static void leaf_map(const FastSchedule& s, std::int64_t leaf) {
-    const std::int64_t begin = leaf * kLeaf;
-    double eta[kLeaf], root[kLeaf];
-    double length = 0, norm = 0, largest = 0, largest_root = 0;
+    const std::int64_t begin = leaf * s.leaf;
+    const double* eta = s.eta + begin;
+    double root[kMaxLeaf] = {}, length = 0, norm = kNorms ? 0 : 1;
     std::int64_t last_positive = -1;
-    for (int k = 0; k < kLeaf; ++k) {
-      eta[k] = s.eta[begin + k];
-      root[k] = root_at(s, begin + k);
+    for (int k = 0; k < s.leaf; ++k) {
+      root[k] = eta[k] * norm_at(s, begin + k);
       length += eta[k];
       if (eta[k] > 0) last_positive = begin + k;
       if (kNorms && s.norm[begin + k] > norm) norm = s.norm[begin + k];
-      largest = eta[k] > largest ? eta[k] : largest;
-      largest_root = root[k] > largest_root ? root[k] : largest_root;
     }
-    s.before[leaf + 1] = {length, kNorms ? norm : 1.0, last_positive};
+    s.before[leaf + 1] = {length, norm, last_positive};
     double* record = s.tree.level[0] + leaf * kRecord;
-    const double width = kRecursion.linear * length;
-    record[0] = width;
-    if (kChannels == 2) record[kRoot] = root_of_squares(eta, largest);
-    record[kRoot + kNoise] = root_of_squares(root, largest_root);
-    double value[kChannels][kStride] = {};
-    if (width > 0) {
-      const double root_unit = record[kRoot + kNoise] > 0 ? 1 / record[kRoot + kNoise] : 0;
-      const double square_unit = record[kRoot] > 0 ? width / record[kRoot] : 0;
-      vec R[kVectors], grown[kVectors] = {}, noise[kVectors] = {};
-      for (int v = 0; v < kVectors; ++v) R[v] = load(s.basis->block_node + v * kLanes);
-      for (int k = kLeaf - 1; k >= 0; --k) {
-        const double e = eta[k] / width;
-        // Without norms the noise is what R grows by, in units of width.
-        const double r = kSquare && !kNorms ? e : root[k] * root_unit;
-        for (int v = 0; v < kVectors; ++v) {
-          step_back<Walked, kNorms>(broadcast(e), broadcast(r), R[v], grown[v], noise[v]);
-        }
-      }
+    record[0] = kRecursion.linear * length;
+    if (kChannels == 2) record[kRoot] = root_of_squares(eta, s.leaf);
+    record[kRoot + kNoise] = root_of_squares(root, s.leaf);
+    vec sum[kChannels][kVectors] = {};
+    if (length > 0) walk_in_units(s, eta, root, record, sum);
+    finish_map(*s.basis, sum, record);
+  }
+
+  static double root_of_squares(const double* x, int count) {
+    double largest = 0, sum = 0;
+    for (int k = 0; k < count; ++k) largest = x[k] > largest ? x[k] : largest;
+    if (!(largest > 0)) return 0;
+    for (int k = 0; k < count; ++k) sum += (x[k] / largest) * (x[k] / largest);
+    return largest * __builtin_sqrt(sum);
+  }
+
+  /// Sums over a leaf from the nodes: steps in units of the width, sums in units of root^2 / width.
+  static void walk_in_units(const FastSchedule& s, const double* eta, const double* root,
+                            const double* record, vec (*sum)[kVectors]) {
+    const double width = record[0];
+    double unit[kChannels];  // of eta, in a sum that is one of eta^2
+    for (int c = 0; c < kChannels; ++c) unit[c] = record[kRoot + c] > 0 ? width / record[kRoot + c] : 0;
+    vec state[kVectors];
+    for (int v = 0; v < kVectors; ++v) state[v] = state_of(load(s.basis->block_node + v * kLanes));
+    for (int k = s.leaf - 1; k >= 0; --k) {
+      const double step = eta[k] / width;
+      const double norm = kNorms ? (step > 0 ? root[k] / record[kRoot + kNoise] / step : 0) : 1.0;
       for (int v = 0; v < kVectors; ++v) {
-        const vec shifted = load(s.basis->block_node + v * kLanes) + broadcast(kShift);
-        const double back = square_unit * square_unit;
-        store(value[0] + v * kLanes, grown[v] * shifted * back);
-        store(value[kNoise] + v * kLanes,
-              noise[v] * shifted * (kSquare && !kNorms ? broadcast(back) : broadcast(1.0)));
+        Walked::template step<kNorms>(broadcast(step), broadcast(norm), state[v], sum[0][v],
+                                      sum[kNoise][v]);
       }
     }
     for (int c = 0; c < kChannels; ++c) {
-      transform(*s.basis, value[c], record + kCoefficients + c * kStride);
+      if (kNorms && c == kNoise) continue;
+      for (int v = 0; v < kVectors; ++v) sum[c][v] *= broadcast(unit[c] * unit[c]);
     }
   }
 
-  static double root_of_squares(const double* x, double largest) {
-    if (!(largest > 0)) return 0;
-    double sum = 0;
-    for (int k = 0; k < kLeaf; ++k) {
-      const double part = x[k] / largest;
-      sum += part * part;
+  /// Sums from the nodes, in units of root^2 / width, to the coefficients of a map.
+  static void finish_map(const Basis& basis, const vec (*sum)[kVectors], double* record) {
+    double value[kStride];
+    for (int c = 0; c < kChannels; ++c) {
+      for (int v = 0; v < kVectors; ++v) {
+        const vec shifted = load(basis.block_node + v * kLanes) + broadcast(kShift);
+        store(value + v * kLanes, sum[c][v] * shifted);
+      }
+      transform(basis, value, record + kCoefficients + c * kStride);
     }
-    return largest * __builtin_sqrt(sum);
   }
 
   /// z of a block map and 1 / (R + kShift width) for it.
@@ -197,9 +197,9 @@ class Engine {
     for (int c = 0; c < kChannels; ++c) {
       record[kRoot + c] = hypotenuse(left[kRoot + c], right[kRoot + c]);
     }
-    double value[kChannels][kStride] = {};
+    vec sum[kChannels][kVectors] = {};
     if (width > 0) {
-      vec R[kVectors], sum[kChannels][kVectors] = {};
+      vec R[kVectors];
       for (int v = 0; v < kVectors; ++v) R[v] = load(basis.block_node + v * kLanes);
       const double* const children[] = {right, left};
       for (const double* child : children) {
@@ -209,14 +209,8 @@ class Engine {
         }
         through(child, child[0] / width, share, square_of_ratio(record[kRoot], width), R, sum);
       }
-      for (int v = 0; v < kVectors; ++v) {
-        const vec shifted = load(basis.block_node + v * kLanes) + broadcast(kShift);
-        for (int c = 0; c < kChannels; ++c) store(value[c] + v * kLanes, sum[c][v] * shifted);
-      }
     }
-    for (int c = 0; c < kChannels; ++c) {
-      transform(basis, value[c], record + kCoefficients + c * kStride);
-    }
+    finish_map(basis, sum, record);
   }
 
   /// Takes R through a block: sums += share / (R + kShift width) * polynomial, R += width + the part
@@ -253,9 +247,9 @@ class Engine {
       for (int v = 1; v < kVectors; ++v) lows = min(lows, R[v]);
       const double low = smallest_lane(lows);
       int level = 0;
-      if (kTheta * block(0, edge - 1)[0] <= low) {
+      if (block(0, edge - 1)[0] <= low) {
         const int highest = trailing_zeros(edge);
-        while (level < highest && kTheta * block(level + 1, (edge >> (level + 1)) - 1)[0] <= low) ++level;
+        while (level < highest && block(level + 1, (edge >> (level + 1)) - 1)[0] <= low) ++level;
         jump(block(level, (edge >> level) - 1), R, sum);
         edge -= std::int64_t{1} << level;
       } else {
@@ -266,12 +260,15 @@ class Engine {
   }
 
   void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
-    for (std::int64_t k = (leaf + 1) * kLeaf - 1; k >= leaf * kLeaf; --k) {
-      const vec eta = broadcast(s_.eta[k]), root = broadcast(root_at(s_, k));
+    vec state[kVectors];
+    for (int v = 0; v < kVectors; ++v) state[v] = state_of(R[v]);
+    for (std::int64_t k = (leaf + 1) * s_.leaf - 1; k >= leaf * s_.leaf; --k) {
+      const vec eta = broadcast(s_.eta[k]), norm = broadcast(norm_at(s_, k));
       for (int v = 0; v < kVectors; ++v) {
-        step_back<Walked, kNorms>(eta, root, R[v], sum[0][v], sum[kNoise][v]);
+        Walked::template step<kNorms>(eta, norm, state[v], sum[0][v], sum[kNoise][v]);
       }
     }
+    for (int v = 0; v < kVectors; ++v) R[v] = distance_of(state[v]);
   }
 
   /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
@@ -317,11 +314,14 @@ class Engine {
   __attribute__((noinline)) void fill_piece(std::int64_t edge, int piece) const {
     vec R[kVectors], sum[kChannels][kVectors] = {};
     const vec unit = broadcast(piece_unit(piece));
-    for (int v = 0; v < kVectors; ++v) R[v] = load(basis_.piece_node + v * kLanes) * unit;
+    for (int v = 0; v < kVectors; ++v) {
+      const vec root = load(basis_.piece_node + v * kLanes) * unit;
+      R[v] = root * root;
+    }
     const std::int64_t reached = walk_to_prefix(edge, R, sum);
     for (int v = 0; v < kVectors; ++v) {
       vec more[kChannels] = {};
-      add_prefix(reached, R[v], more);
+      add_prefix(reached, sqrt(R[v]), more);
       for (int c = 0; c < kChannels; ++c) sum[c][v] += more[c];
     }
     // The walk may have come by edges that share the slot.
@@ -343,18 +343,21 @@ class Engine {
     for (int i = 0; i < kStride; ++i) coefficient[i] = i == 0 ? kInf : 0;
   }
 
-  /// Adds the sums over all steps before an edge, entered at R.
-  void add_prefix(std::int64_t edge, vec R, vec* sum) const {
+  /// Adds the sums over all steps before an edge, entered at R, given its square root.
+  void add_prefix(std::int64_t edge, vec root, vec* sum) const {
     if (edge == 0) return;
+    const bits mantissa_mask = bits{} + ((std::int64_t{1} << kMantissaBits) - 1);
+    const bits one = bits{} + (std::int64_t{1023} << kMantissaBits);
+    const vec mantissa = (vec)(((bits)root & mantissa_mask) | one), centre = broadcast(kPieceCentre);
+    const vec z = (mantissa - centre) / ((mantissa + centre) * broadcast(kPieceZeta));
+    const bits exponent = (bits)root >> kMantissaBits;
     int piece[kLanes];
-    double mantissa[kLanes];
     bool same = true;
     for (int i = 0; i < kLanes; ++i) {
-      piece[i] = split_distance(R[i], mantissa[i]);
+      const std::int64_t found = exponent[i] - kFirstPiece;
+      piece[i] = static_cast<int>(found < 0 ? 0 : found < kPieces ? found : kPieces - 1);
       same = same && piece[i] == piece[0];
     }
-    const vec root = sqrt(load(mantissa)), centre = broadcast(kPieceCentre);
-    const vec z = (root - centre) / ((root + centre) * broadcast(kPieceZeta));
     if (same) {
       const double* coefficient = prefix_piece(edge, piece[0]);
       for (int c = 0; c < kChannels; ++c) {
@@ -366,22 +369,19 @@ class Engine {
       }
       return;
     }
+    // Each lane's polynomial is summed with lanes over neighbouring powers.
+    vec part[kChannels][kLanes];
     for (int i = 0; i < kLanes; ++i) {
       const double* coefficient = prefix_piece(edge, piece[i]);
-      for (int c = 0; c < kChannels; ++c) sum[c][i] += polynomial(coefficient + c * kStride, z[i]);
+      const vec power = powers(z[i]), next = broadcast(power[kLanes - 1] * z[i]);
+      for (int c = 0; c < kChannels; ++c) {
+        const double* mine = coefficient + c * kStride;
+        vec value = load(mine + (kVectors - 1) * kLanes);
+        for (int v = kVectors - 2; v >= 0; --v) value = fma(value, next, load(mine + v * kLanes));
+        part[c][i] = value * power;
+      }
     }
-  }
-
-  /// One value, lanes over neighbouring powers.
-  static double polynomial(const double* coefficient, double z) {
-    double power[kLanes];
-    power[0] = 1;
-    power[1] = z;
-    for (int i = 2; i < kLanes; ++i) power[i] = power[i / 2] * power[i - i / 2];
-    const vec next = broadcast(power[kLanes / 2] * power[kLanes / 2]);
-    vec value = load(coefficient + (kVectors - 1) * kLanes);
-    for (int v = kVectors - 2; v >= 0; --v) value = fma(value, next, load(coefficient + v * kLanes));
-    return sum_of_lanes(value * load(power));
+    for (int c = 0; c < kChannels; ++c) sum[c] += sums_of_lanes(part[c]);
   }
 
   // --- horizons whose last step is given -------------------------------------------------------
@@ -394,11 +394,11 @@ class Engine {
       R[i] = out.rho[i] > 0 ? out.rho[i] : 1;
     }
     near_field(begin, count, R, sum);
-    const std::int64_t edge = begin / kLeaf;
+    const std::int64_t edge = begin / s_.leaf;
     const double before = kRecursion.linear * s_.before[edge].length;
     for (int i = 0; i < count; i += kLanes) {
       vec total = load(sum + i);
-      add_prefix(edge, load(R + i), &total);
+      add_prefix(edge, sqrt(load(R + i)), &total);
       store(out.distance + i, 0.5 / (load(R + i) + broadcast(before)));
       store(sum + i, total);
     }
@@ -418,16 +418,16 @@ class Engine {
   /// target from the start of its tile.
   void near_field(std::int64_t begin, int count, double* R, double* sum) const {
     // Steps before the tile are replaced by zeros: they belong to the prefix function.
-    double eta[2 * kMaxTile] = {}, root[2 * kMaxTile] = {};
+    double eta[2 * kMaxTile] = {}, norm[2 * kMaxTile] = {};
     for (int i = 0; i < count; ++i) {
       eta[kMaxTile + i] = s_.eta[begin + i];
-      root[kMaxTile + i] = root_at(s_, begin + i);
+      norm[kMaxTile + i] = norm_at(s_, begin + i);
     }
     for (int first = 0; first < count; first += kLanes) {
       vec distance = load(R + first), total = {}, unused = {};
       for (int back = 1; back < first + kLanes; ++back) {
-        step_back<Last, false>(load(eta + kMaxTile + first - back), load(root + kMaxTile + first - back),
-                               distance, unused, total);
+        const int source = kMaxTile + first - back;
+        Last::step<true>(load(eta + source), load(norm + source), distance, unused, total);
       }
       store(R + first, distance);
       store(sum + first, total);
@@ -444,20 +444,20 @@ class Engine {
 
     void operator()(const double* rho, double last_norm, double* distance, double* noise) const {
       constexpr int kBeamVectors = kBeam / kLanes;
-      vec R[kBeamVectors], near[kChannels][kBeamVectors] = {};
-      for (int v = 0; v < kBeamVectors; ++v) R[v] = load(rho + v * kLanes);
+      vec state[kBeamVectors], near[kChannels][kBeamVectors] = {};
+      for (int v = 0; v < kBeamVectors; ++v) state[v] = state_of(load(rho + v * kLanes));
       for (std::int64_t k = begin + inside - 1; k >= begin; --k) {
-        const vec eta = broadcast(engine.s_.eta[k]), root = broadcast(root_at(engine.s_, k));
+        const vec eta = broadcast(engine.s_.eta[k]), norm = broadcast(norm_at(engine.s_, k));
         for (int v = 0; v < kBeamVectors; ++v) {
-          step_back<Walked, kNorms>(eta, root, R[v], near[0][v], near[kNoise][v]);
+          Walked::template step<kNorms>(eta, norm, state[v], near[0][v], near[kNoise][v]);
         }
       }
-      const std::int64_t edge = begin / kLeaf;
+      const std::int64_t edge = begin / engine.s_.leaf;
       const vec before = broadcast(kRecursion.linear * engine.s_.before[edge].length);
       for (int v = 0; v < kBeamVectors; ++v) {
         vec far[kChannels] = {};
-        engine.add_prefix(edge, R[v], far);
-        vec end = R[v] + before;
+        engine.add_prefix(edge, Walked::kRooted ? state[v] : sqrt(state[v]), far);
+        vec end = distance_of(state[v]) + before;
         if (kSquare) end += far[0];
         store(distance + v * kLanes, 0.5 / end);
         const vec last = load(rho + v * kLanes) * broadcast(last_norm) * broadcast(last_norm);
@@ -468,7 +468,7 @@ class Engine {
 
   void free_tile(const FastOptions& options, std::int64_t begin, int first, int last,
                  TileTerms& out) const {
-    const Before& before = s_.before[begin / kLeaf];
+    const Before& before = s_.before[begin / s_.leaf];
     double length = before.length, largest_norm = before.largest_norm, guess = 0;
     std::int64_t last_positive = before.last_positive;
     for (int i = 0; i < last; ++i) {

@@ -4,11 +4,11 @@
 // and so is walking back from some step to the very beginning (docs/fast.md). Both are stored as
 // polynomials with a few coefficients:
 //
-//     block map         complete aligned blocks of kLeaf 2^level steps, for R >= kTheta width:
+//     block map         complete aligned blocks of leaf 2^level steps, for R >= width:
 //                       sums of the block = root^2 / (R + kShift width) * polynomial(z),
 //                       z = kScale width / (R + kShift width) - 1 in [-1, 1]
-//     prefix function   all steps before an edge, for R in a piece [4^i, 4^{i+1}): sums =
-//                       polynomial(z), z = (sqrt(R) - c) / (sqrt(R) + c) / kPieceZeta in [-1, 1]
+//     prefix function   all steps before an edge, for sqrt(R) in a piece [2^i, 2^{i+1}): sums =
+//                       polynomial(z), z = (m - c) / (m + c) / kPieceZeta in [-1, 1], m = sqrt(R) / 2^i
 //
 // Singularities lie at R <= 0 only; in these variables the coefficients of a Chebyshev series fall like
 // 11.7^-k for both.
@@ -18,20 +18,15 @@
 
 namespace cvxbound {
 
-/// Steps in the smallest block that has a map.
-constexpr int kLeaf = 32;
-
-/// A block map holds for R >= kTheta width.
-constexpr double kTheta = 1.0;
-/// Puts the singularities at |z| >= 3 + 2 sqrt(2).
+/// Puts the singularities of a block map at |z| >= 3 + 2 sqrt(2).
 constexpr double kShift = 0.41421356237309504880;  // sqrt(2) - 1
-constexpr double kScale = 2.8284271247461900976;   // 2 (kTheta + kShift)
+constexpr double kScale = 2.8284271247461900976;   // 2 sqrt(2)
 
-/// Pieces of a prefix function: two binary exponents each.
-constexpr int kPieceExponents = 2;
-constexpr int kPieces = 2048 / kPieceExponents + 1;
-constexpr double kPieceCentre = 1.4142135623730950488;  // 4^(1/4): root of the geometric middle
-constexpr double kPieceZeta = 0.17157287525380990240;   // (sqrt(2) - 1) / (sqrt(2) + 1)
+/// Pieces of a prefix function are the binary exponents of sqrt(R), from kFirstPiece (biased) on.
+constexpr int kFirstPiece = 512;
+constexpr int kPieces = 1024;
+constexpr double kPieceCentre = 1.4142135623730950488;
+constexpr double kPieceZeta = 0.17157287525380990240;  // 3 - 2 sqrt(2)
 
 /// Most coefficients of a polynomial.
 constexpr int kMaxOrder = 16;
@@ -40,7 +35,7 @@ constexpr int kMaxOrder = 16;
 struct Basis {
   int order;
   double block_node[kMaxOrder];               ///< R / width
-  double piece_node[kMaxOrder];               ///< R / 4^i
+  double piece_node[kMaxOrder];               ///< sqrt(R) / 2^i
   double to_chebyshev[kMaxOrder][kMaxOrder];  ///< [node][k]
   double to_monomial[kMaxOrder][kMaxOrder];   ///< [k][power]
 };
@@ -56,14 +51,14 @@ struct WindowBasis {
   double to_monomial[kWindowOrder][kWindowOrder];
 };
 
-/// The maps of all complete aligned blocks: level l holds records of blocks of kLeaf 2^l steps.
+/// The maps of all complete aligned blocks: level l holds records of blocks of leaf 2^l steps.
 struct BlockTree {
   static constexpr int kMaxLevels = 48;
   std::int64_t leaves = 0;
   double* level[kMaxLevels] = {};
 };
 
-/// What is known of all steps before an edge, a multiple of kLeaf steps.
+/// What is known of all steps before an edge, a multiple of a leaf's steps.
 struct Before {
   double length;               ///< sum of the steps
   double largest_norm;         ///< 0 before the first step
@@ -79,7 +74,8 @@ struct FastSchedule {
   const WindowBasis* window;
   BlockTree tree;
   Before* before;  ///< [leaves + 1]
-  int tile;        ///< horizons are processed this many at a time; a multiple of kLeaf
+  int leaf;        ///< steps in the smallest block that has a map
+  int tile;        ///< horizons are processed this many at a time; a multiple of `leaf`
 };
 
 /// Prefix functions of the edges a walk from left to right still needs: one slot for each power of two
@@ -94,7 +90,8 @@ struct PrefixCache {
   double* coefficients;  ///< [slots][pieces][2 kMaxOrder]
 };
 
-/// Largest tile.
+/// Largest leaf and tile.
+constexpr int kMaxLeaf = 32;
 constexpr int kMaxTile = 128;
 
 /// The results at the horizons of one tile.

@@ -9,9 +9,15 @@
 //
 // `last` with rho = eta_t is the bound of the paper; `tight` holds for any rho > 0.
 //
-// Plain arithmetic on a type V that may be double or a vector of lanes; any C++17 compiler can read it,
-// those of GPUs too.
+// Plain arithmetic on a type V that may be double or a vector of lanes, for any C++17 compiler, those of
+// GPUs too.
 #pragma once
+
+#if defined(__CUDACC__)
+#define CVXBOUND_HOST_DEVICE __host__ __device__
+#else
+#define CVXBOUND_HOST_DEVICE
+#endif
 
 namespace cvxbound {
 
@@ -23,36 +29,39 @@ struct Recursion {
 constexpr Recursion kLast = {1, 0};
 constexpr Recursion kTight = {2, 1};
 
-/// The same two, for kernels that are compiled once for each.
+/// One step back, for kernels that are compiled once for each recursion. `state` stands for R. `noise`
+/// collects sum (eta G)^2 / R, and `grown` sum eta^2 / R where that is not the same: for `tight` with
+/// norms. No square is formed before it is divided, so steps of any size survive.
 struct Last {
-  static constexpr Recursion value = kLast;
-};
-struct Tight {
-  static constexpr Recursion value = kTight;
+  static constexpr Recursion recursion = kLast;
+  /// The state is R itself.
+  static constexpr bool kRooted = false;
+
+  template <bool kNorms, class V>
+  CVXBOUND_HOST_DEVICE static void step(V eta, V norm, V& state, V& /*grown*/, V& noise) {
+    const V root = kNorms ? eta * norm : eta;
+    noise += root * (root / state);
+    state += eta;
+  }
 };
 
-/// One step back. `grown` collects the part of R that comes from squares, sum eta^2 / R, and `noise`
-/// sum (eta G)^2 / R; root is eta G. Where norms are all one these are the same sum: pass it as `noise`
-/// and kNorms = false. Survives steps of any size: no square is formed before it is divided.
-template <class R_, bool kNorms, class V>
-#if defined(__CUDACC__)
-__host__ __device__
-#endif
-    inline void step_back(V eta, V root, V& R, V& grown, V& noise) {
-  constexpr Recursion recursion = R_::value;
-  const V inverse = 1.0 / R;
-  if constexpr (kNorms || recursion.square == 0) noise += root * (root * inverse);
-  if constexpr (recursion.square > 0) {
-    const V square = eta * (eta * inverse);
-    if constexpr (kNorms) {
-      grown += square;
+struct Tight {
+  static constexpr Recursion recursion = kTight;
+  /// The state is sqrt(R): R + 2 eta + eta^2 / R = (sqrt(R) + eta / sqrt(R))^2.
+  static constexpr bool kRooted = true;
+
+  template <bool kNorms, class V>
+  CVXBOUND_HOST_DEVICE static void step(V eta, V norm, V& state, V& grown, V& noise) {
+    const V share = eta / state;
+    if (kNorms) {
+      const V part = share * norm;
+      grown += share * share;
+      noise += part * part;
     } else {
-      noise += square;
+      noise += share * share;
     }
-    R += recursion.linear * eta + square;
-  } else {
-    R += recursion.linear * eta;
+    state += share;
   }
-}
+};
 
 }  // namespace cvxbound

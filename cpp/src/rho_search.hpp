@@ -33,10 +33,11 @@ struct Minimum {
   double distance;
   double noise;
   double rho;
-  double value;  ///< the objective
+  double value;  ///< the bound
 };
 
-/// Minimises distance / gamma + gamma noise, or 2 sqrt(distance noise) without gamma, over rho > 0.
+/// Minimises distance / gamma + gamma noise, or 2 sqrt(distance noise) without gamma, over rho > 0. The
+/// objective is the bound itself, or its square without gamma: a relative difference counts twice there.
 ///
 /// evaluate(rho, norm, distance, noise) walks from kBeam values of rho with `norm` as G_t.
 template <class Evaluate>
@@ -50,18 +51,20 @@ class RhoSearch {
         held_(mirrored_ ? l_.step_norm : l_.last_norm),
         swapped_(l_.tight && !mirrored_ ? l_.last_norm : l_.step_norm),
         log_step_(__builtin_log(l_.step)),
-        log_length_(__builtin_log(l_.length) - log_step_) {}
+        log_length_(__builtin_log(l_.length) - log_step_),
+        degree_(l_.gamma > 0 ? 1 : 2) {}
 
   /// `guess` is about what the minimum will be, 0 for no idea; it saves work and changes no result by
   /// more than rounding.
   Minimum run(double guess) {
     if (!(guess > 0)) guess = rough();
     for (int attempt = 0; attempt < 4; ++attempt) {
-      const Range range = bracket(guess * (1 + kSlack));
+      const double limit = guess * (1 + kSlack);
+      const Range range = bracket(limit);
       scan(range.low, range.high);
-      const double lowest = value_[lowest_];
-      if (lowest <= guess * (1 + kSlack) || !(lowest < kInfinite)) break;
-      guess = lowest;
+      const double found = bound_of(value_[lowest_]);
+      if (found <= limit || !(found < kInfinite)) break;
+      guess = found;
     }
     return refine();
   }
@@ -89,14 +92,19 @@ class RhoSearch {
       const double more = 0.5 * (l_.last_norm - held_) * (l_.last_norm + held_);
       for (int i = 0; i < kBeam; ++i) noise[i] += l_.step * (l_.step / v[i]) * more;
     }
+    const vec inverse = broadcast(1 / l_.gamma), gamma = broadcast(l_.gamma);
     for (int i = 0; i < kBeam; i += kLanes) {
       const vec d = load(distance + i), n = load(noise + i);
-      const vec f = l_.gamma > 0 ? d / broadcast(l_.gamma) + broadcast(l_.gamma) * n
-                                 : broadcast(2.0) * sqrt(d) * sqrt(n);
+      const vec f = l_.gamma > 0 ? d * inverse + gamma * n : broadcast(4.0) * d * n;
       const vec zero = {}, infinite = broadcast(kInfinite);
       store(value + i, f > zero ? f : infinite);
     }
   }
+
+  double bound_of(double value) const { return l_.gamma > 0 ? value : __builtin_sqrt(value); }
+
+  /// How much the objective differs where the bound differs by a small `relative` amount.
+  double times(double relative) const { return 1 + degree_ * relative; }
 
   /// Evaluates count points from `low` on, `spacing` apart, and finds the lowest.
   void sample(double low, double spacing, int count) {
@@ -105,10 +113,15 @@ class RhoSearch {
     count_ = count;
     lowest_ = 0;
     const double ratio = __builtin_exp(spacing);
+    double leap = ratio;
+    for (int i = 1; i < kLanes; i *= 2) leap *= leap;
+    vec next = powers(ratio) * broadcast(l_.step * __builtin_exp(low));
     for (int first = 0; first < count; first += kBeam) {
       double v[kBeam], distance[kBeam], noise[kBeam];
-      v[0] = l_.step * __builtin_exp(low + first * spacing);
-      for (int i = 1; i < kBeam; ++i) v[i] = v[i - 1] * ratio;
+      for (int i = 0; i < kBeam; i += kLanes) {
+        store(v + i, next);
+        next *= broadcast(leap);
+      }
       evaluate(v, distance, noise, value_ + first);
     }
     for (int i = 1; i < count; ++i) {
@@ -122,7 +135,7 @@ class RhoSearch {
     const double near = l_.tight ? 0.0 : -10.0;
     const double high = far > near + 1 && far < 2000 ? far : near + 1;
     sample(near, (high - near) / (kBeam - 1), kBeam);
-    return value_[lowest_];
+    return bound_of(value_[lowest_]);
   }
 
   static double log_max(double a, double b) { return a > b ? a : b; }
@@ -170,22 +183,24 @@ class RhoSearch {
   Minimum refine() const {
     Minimum best = {kInfinite, kInfinite, l_.step, kInfinite};
     solve(lowest_, best);
+    const double limit = best.value * times(kSlack);
     for (int i = 0; i < count_; ++i) {
       const bool minimum =
           (i == 0 || value_[i] < value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
-      if (!minimum || i == lowest_ || floor_of(i) > best.value * (1 + kSlack)) continue;
+      if (!minimum || i == lowest_ || floor_of(i) > limit) continue;
       double barrier = 0;
       for (int j = i < lowest_ ? i : lowest_; j <= (i < lowest_ ? lowest_ : i); ++j) {
         barrier = value_[j] > barrier ? value_[j] : barrier;
       }
-      if (barrier > value_[i] * (1 + kBlur)) solve(i, best);
+      if (barrier > value_[i] * times(kBlur)) solve(i, best);
     }
+    best.value = bound_of(best.value);
     return best;
   }
 
   /// Lowest point of the parabola through a grid minimum and its neighbours.
   double floor_of(int i) const {
-    if (i == 0 || i + 1 == count_) return value_[i] * (1 - spacing_ * spacing_);
+    if (i == 0 || i + 1 == count_) return value_[i] * (1 - degree_ * spacing_ * spacing_);
     const double slope = value_[i + 1] - value_[i - 1];
     const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
     return bend > 0 ? value_[i] - slope * slope / (8 * bend) : value_[i];
@@ -215,94 +230,118 @@ class RhoSearch {
     for (int i = 0; i < kBeam; ++i) v[i] = middle * window_.factor[i];
     evaluate(v, distance, noise, value);
     double d[kBeam], n[kBeam];
-    transform(distance, d);
-    transform(noise, n);
+    transform(distance, noise, d, n);
     double lowest = kInfinite;
     for (int i = 0; i < kBeam; ++i) lowest = value[i] < lowest ? value[i] : lowest;
-    double found = 0, found_value = kInfinite;
+    Point found = {0, 0, 0, kInfinite};
     for (int i = 0; i < kBeam; ++i) {  // nodes are in falling order
       const double above = i > 0 ? value[i - 1] : kInfinite;
       const double below = i + 1 < kBeam ? value[i + 1] : kInfinite;
-      // F'' <= F: between nodes F may be lower than at both by a factor of 1.003.
-      if (!(value[i] <= above && value[i] < below && value[i] <= 1.01 * lowest)) continue;
-      const double z = newton(d, n, i + 1 < kBeam ? window_.node[i + 1] : -1.0, window_.node[i],
-                              i > 0 ? window_.node[i - 1] : 1.0);
-      double dz[3], nz[3];
-      derivatives(d, z, dz);
-      derivatives(n, z, nz);
-      const double f = objective(dz[0], nz[0]);
-      if (f < found_value) {
-        found_value = f;
-        found = z;
+      // F'' <= F: between nodes the bound may be lower than at both by a factor of 1.003.
+      if (!(value[i] <= above && value[i] < below && value[i] <= times(0.01) * lowest)) continue;
+      const Point point = newton(d, n, value, i);
+      if (point.value < found.value) found = point;
+    }
+    if (found.value < best.value) {
+      const double x = centre + kWindowHalfWidth * found.z;
+      best = {found.distance, found.noise, l_.step * __builtin_exp(mirrored_ ? -x : x), found.value};
+    }
+    return found.z;
+  }
+
+  struct Point {
+    double z, distance, noise, value;
+  };
+
+  /// Values at the nodes to coefficients of powers of z.
+  void transform(const double* distance, const double* noise, double* d, double* n) const {
+    double d_series[kBeam], n_series[kBeam];
+    product(window_.to_chebyshev, distance, noise, d_series, n_series);
+    product(window_.to_monomial, d_series, n_series, d, n);
+  }
+
+  static void product(const double (*matrix)[kBeam], const double* x0, const double* x1, double* y0,
+                      double* y1) {
+    constexpr int kVectors = kBeam / kLanes, kAtOnce = kVectors < 4 ? kVectors : 4;
+    for (int first = 0; first < kVectors; first += kAtOnce) {
+      vec sum0[kAtOnce] = {}, sum1[kAtOnce] = {};
+      for (int i = 0; i < kBeam; ++i) {
+        for (int v = 0; v < kAtOnce; ++v) {
+          const vec row = load(matrix[i] + (first + v) * kLanes);
+          sum0[v] = fma(broadcast(x0[i]), row, sum0[v]);
+          sum1[v] = fma(broadcast(x1[i]), row, sum1[v]);
+        }
       }
-      if (f < best.value) {
-        const double x = centre + kWindowHalfWidth * z;
-        best = {dz[0], nz[0], l_.step * __builtin_exp(mirrored_ ? -x : x), f};
+      for (int v = 0; v < kAtOnce; ++v) {
+        store(y0 + (first + v) * kLanes, sum0[v]);
+        store(y1 + (first + v) * kLanes, sum1[v]);
       }
     }
-    return found;
   }
 
-  void transform(const double* value, double* coefficient) const {
-    double series[kBeam];
-    product(window_.to_chebyshev, value, series);
-    product(window_.to_monomial, series, coefficient);
-  }
-
-  static void product(const double (*matrix)[kBeam], const double* x, double* y) {
-    constexpr int kVectors = kBeam / kLanes;
-    vec sum[kVectors] = {};
-    for (int i = 0; i < kBeam; ++i) {
-      const vec xi = broadcast(x[i]);
-      for (int v = 0; v < kVectors; ++v) sum[v] = fma(xi, load(matrix[i] + v * kLanes), sum[v]);
-    }
-    for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, sum[v]);
-  }
-
-  double objective(double d, double n) const {
-    const double f = l_.gamma > 0 ? d / l_.gamma + l_.gamma * n : 2 * __builtin_sqrt(d) * __builtin_sqrt(n);
-    return f > 0 ? f : kInfinite;
-  }
-
-  /// A polynomial, its derivative and half its second derivative.
-  static void derivatives(const double* c, double z, double* out) {
-    double p = c[kBeam - 1], p1 = 0, p2 = 0;
+  /// Two polynomials, their derivatives and half their second derivatives, in lanes 0 and 1.
+  static void derivatives(const double* d, const double* n, double at, vec* out) {
+    const vec z = broadcast(at);
+    const auto both = [&](int power) {
+      vec c = broadcast(n[power]);
+      c[0] = d[power];
+      return c;
+    };
+    vec p = both(kBeam - 1), p1 = {}, p2 = {};
     for (int power = kBeam - 2; power >= 0; --power) {
-      p2 = p2 * z + p1;
-      p1 = p1 * z + p;
-      p = p * z + c[power];
+      p2 = fma(p2, z, p1);
+      p1 = fma(p1, z, p);
+      p = fma(p, z, both(power));
     }
     out[0] = p;
     out[1] = p1;
     out[2] = p2;
   }
 
-  /// A stationary point of the objective in [low, high] from z on, or the end towards which it falls.
-  double newton(const double* d, const double* n, double low, double z, double high) const {
-    for (int iteration = 0; iteration < 40; ++iteration) {
-      double dz[3], nz[3];
-      derivatives(d, z, dz);
-      derivatives(n, z, nz);
-      const bool fixed = l_.gamma > 0;
+  /// The lowest point between the neighbours of node i, which is lower than they are.
+  Point newton(const double* d, const double* n, const double* value, int i) const {
+    double low = i + 1 < kBeam ? window_.node[i + 1] : -1, high = i > 0 ? window_.node[i - 1] : 1;
+    double z = i > 0 && i + 1 < kBeam ? vertex(i, value) : window_.node[i];
+    for (int iteration = 0;; ++iteration) {
+      vec at[3];
+      derivatives(d, n, z, at);
+      const double d0 = at[0][0], d1 = at[1][0], d2 = at[2][0];
+      const double n0 = at[0][1], n1 = at[1][1], n2 = at[2][1];
       const double g = l_.gamma;
-      const double slope = fixed ? dz[1] / g + g * nz[1] : dz[1] * nz[0] + dz[0] * nz[1];
-      const double bend =
-          fixed ? 2 * (dz[2] / g + g * nz[2]) : 2 * (dz[2] * nz[0] + dz[1] * nz[1] + dz[0] * nz[2]);
+      const double slope = g > 0 ? d1 / g + g * n1 : d1 * n0 + d0 * n1;
+      const double bend = g > 0 ? 2 * (d2 / g + g * n2) : 2 * (d2 * n0 + d1 * n1 + d0 * n2);
       (slope > 0 ? high : low) = z;
-      double next = bend > 0 ? z - slope / bend : low - 1;
-      if (!(next > low && next < high)) next = 0.5 * (low + high);
-      const double change = next - z;
-      z = next;
-      if (change < 1e-7 && change > -1e-7) break;
+      const double next = bend > 0 ? z - slope / bend : low - 1;
+      const bool inside = next > low && next < high;
+      const double step = inside ? next - z : 0.5 * (low + high) - z;
+      const bool end = !(high - low > 1e-7) || iteration == 60;
+      if (end || (inside && step < kTaylor && step > -kTaylor)) {
+        const double last = end ? 0 : step;
+        const double distance = d0 + last * (d1 + last * d2), noise = n0 + last * (n1 + last * n2);
+        const double f = g > 0 ? distance / g + g * noise : 4 * distance * noise;
+        return {z + last, distance, noise, f > 0 ? f : kInfinite};
+      }
+      z += step;
     }
-    return z;
   }
+
+  /// Vertex of the parabola through a node and its neighbours.
+  double vertex(int i, const double* value) const {
+    const double z = window_.node[i], above = window_.node[i - 1] - z, below = z - window_.node[i + 1];
+    const double up = (value[i - 1] - value[i]) / above, down = (value[i + 1] - value[i]) / below;
+    const double bend = (up + down) / (above + below);
+    return bend > 0 && bend < kInfinite ? z - 0.5 * (up - bend * above) / bend : z;
+  }
+
+  /// The third-order term of a step this long is below rounding.
+  static constexpr double kTaylor = 1e-4;
 
   const Landscape& l_;
   const WindowBasis& window_;
   const Evaluate& evaluate_;
   const bool mirrored_;
   const double held_, swapped_, log_step_, log_length_;
+  const int degree_;
   double low_ = 0, spacing_ = 0;
   int count_ = 0, lowest_ = 0;
   double value_[kMaxGrid];

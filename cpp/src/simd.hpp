@@ -129,6 +129,34 @@ inline double sum_of_lanes(vec v) {
   return total;
 }
 
+/// (1, x, x^2, ...).
+inline vec powers(double x) {
+  const vec one = broadcast(1.0), first = broadcast(x), second = broadcast(x * x);
+#if defined(__AVX512F__)
+  const vec fourth = second * second;
+  return __builtin_shufflevector(one, first, 0, 9, 2, 11, 4, 13, 6, 15) *
+         __builtin_shufflevector(one, second, 0, 1, 10, 11, 4, 5, 14, 15) *
+         __builtin_shufflevector(one, fourth, 0, 1, 2, 3, 12, 13, 14, 15);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return __builtin_shufflevector(one, first, 0, 5, 2, 7) * __builtin_shufflevector(one, second, 0, 1, 6, 7);
+#else
+  (void)second;
+  return __builtin_shufflevector(one, first, 0, 3);
+#endif
+}
+
+/// Lane i is the sum of the lanes of rows[i].
+inline vec sums_of_lanes(const vec* rows) {
+#if defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
+  const vec ab = _mm256_hadd_pd(rows[0], rows[1]), cd = _mm256_hadd_pd(rows[2], rows[3]);
+  return vec(_mm256_permute2f128_pd(ab, cd, 0x21)) + vec(_mm256_blend_pd(ab, cd, 0b1100));
+#else
+  vec sums;
+  for (int i = 0; i < kLanes; ++i) sums[i] = sum_of_lanes(rows[i]);
+  return sums;
+#endif
+}
+
 /// sum + low is a + b exactly (Knuth's TwoSum), for doubles and vectors alike.
 template <class V>
 inline V two_sum(V a, V b, V& low) {
