@@ -13,7 +13,7 @@ namespace {
 constexpr long double kPi = 3.14159265358979323846264338327950288L;
 
 /// Steps of a leaf and of a tile where every horizon is searched, which walks each of them many times.
-constexpr int kSearchLeaf = 16;
+constexpr int kSearchLeaf = 16, kSearchTile = 32;
 
 /// Leaves whose maps, with all that is built on them, are one unit of work.
 constexpr std::int64_t kUnitLeaves = 512;
@@ -110,7 +110,7 @@ FastCurve::FastCurve(const Kernels& kernels, const Recursion& recursion, const S
   schedule_.basis = &basis_of(order_index(rtol));
   schedule_.window = &window_basis();
   schedule_.leaf = options.free ? kSearchLeaf : kMaxLeaf;
-  schedule_.tile = options.free ? kSearchLeaf : kMaxTile;
+  schedule_.tile = options.free ? kSearchTile : kMaxTile;
   BlockTree& tree = schedule_.tree;
   // No map is needed of the tile the last horizon lies in.
   tree.leaves = (steps.steps - 1) / schedule_.tile * (schedule_.tile / schedule_.leaf);

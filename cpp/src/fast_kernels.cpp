@@ -468,23 +468,47 @@ class Engine {
 
   void free_tile(const FastOptions& options, std::int64_t begin, int first, int last,
                  TileTerms& out) const {
+    Landscape landscape[kMaxTile];
+    survey(options, begin, last, landscape);
+    double guess = 0;
+    const auto solve = [&](int i) {
+      const Minimum found = lowest(landscape[i], {*this, begin, i}, guess);
+      out.distance[i] = found.distance;
+      out.noise[i] = found.noise;
+      out.rho[i] = found.rho;
+      return !found.contested && found.rho > 0 && found.rho < kInf;
+    };
+    if (first > 0 || last < kTracked || s_.tile != kTracked || !is_smooth(begin)) {
+      for (int i = first; i < last; ++i) solve(i);
+      return;
+    }
+    Track track;
+    bool clear = true;
+    for (int a = 0; a < kAnchors; ++a) {
+      clear = solve(kAnchor[a]) && clear;
+      track.log_rho[a] = __builtin_log(out.rho[kAnchor[a]]);
+    }
+    for (int i = 0; i < last; i += kLanes) {
+      bool good[kLanes] = {};
+      if (clear) follow(options, begin, i, landscape, track, out, good);
+      for (int j = i; j < i + kLanes; ++j) {
+        if (!good[j - i] && !is_anchor(j)) solve(j);
+      }
+    }
+  }
+
+  /// What each horizon of a tile sees of the steps before it.
+  void survey(const FastOptions& options, std::int64_t begin, int last, Landscape* landscape) const {
     const Before& before = s_.before[begin / s_.leaf];
-    double length = before.length, largest_norm = before.largest_norm, guess = 0;
+    double length = before.length, largest_norm = before.largest_norm;
     std::int64_t last_positive = before.last_positive;
     for (int i = 0; i < last; ++i) {
-      const double norm = kNorms ? s_.norm[begin + i] : 1.0;
+      const double norm = norm_at(s_, begin + i);
       largest_norm = norm > largest_norm ? norm : largest_norm;
-      if (i >= first) {
-        const Landscape landscape = {
-            kSquare,     options.gamma,
-            length,      last_positive >= 0 ? s_.eta[last_positive] : 0.0,
-            norm,        kNorms && last_positive >= 0 ? s_.norm[last_positive] : 1.0,
-            largest_norm};
-        const Minimum found = lowest(landscape, {*this, begin, i}, guess);
-        out.distance[i] = found.distance;
-        out.noise[i] = found.noise;
-        out.rho[i] = found.rho;
-      }
+      landscape[i] = {kSquare,     options.gamma,
+                      length,      last_positive >= 0 ? s_.eta[last_positive] : 0.0,
+                      norm,        last_positive >= 0 ? norm_at(s_, last_positive) : 1.0,
+                      largest_norm};
       if (s_.eta[begin + i] > 0) last_positive = begin + i;
       length += s_.eta[begin + i];
     }
@@ -493,18 +517,120 @@ class Engine {
   /// `guess` is about the value of the minimum, and becomes it.
   Minimum lowest(const Landscape& landscape, const Beam& beam, double& guess) const {
     const double norm = landscape.last_norm, gamma = landscape.gamma;
-    if (norm == 0) return {0, 0, kInf, 0};  // a zero gradient at x_t means f(x_t) = f*
-    if (landscape.step == 0) {              // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
+    if (norm == 0) return {0, 0, kInf, 0, false};  // a zero gradient at x_t means f(x_t) = f*
+    if (landscape.step == 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
       const double rho = gamma > 0 ? 1 / (gamma * norm) : 1;
-      return {0.5 / rho, 0.5 * rho * norm * norm, rho, 0};
+      return {0.5 / rho, 0.5 * rho * norm * norm, rho, 0, true};
     }
     // The same at the last point that a step was taken from.
-    if (kSquare && landscape.step_norm == 0) return {0, 0, 0, 0};
+    if (kSquare && landscape.step_norm == 0) return {0, 0, 0, 0, true};
     RhoSearch<Beam> search(landscape, *s_.window, beam);
     const Minimum found = search.run(guess);
     guess = found.value;
     return found;
   }
+
+  // Where steps and norms change slowly, so does the best rho. It is searched at a few horizons of a
+  // tile, the anchors, and interpolated between them; lanes are then horizons, and four points around
+  // each interpolated rho tell whether it is good enough.
+
+  static constexpr int kTracked = 32;
+  static constexpr int kAnchors = 4;
+  static constexpr int kAnchor[kAnchors] = {1, 10, 21, 30};
+
+  struct Track {
+    double log_rho[kAnchors];
+
+    /// The cubic through the anchors.
+    double at(double i) const {
+      double value = 0;
+      for (int a = 0; a < kAnchors; ++a) {
+        double weight = 1;
+        for (int b = 0; b < kAnchors; ++b) {
+          if (b != a) weight *= (i - kAnchor[b]) / (kAnchor[a] - kAnchor[b]);
+        }
+        value += weight * log_rho[a];
+      }
+      return value;
+    }
+  };
+
+  static bool is_anchor(int i) {
+    for (int a = 0; a < kAnchors; ++a) {
+      if (i == kAnchor[a]) return true;
+    }
+    return false;
+  }
+
+  /// Whether steps and norms stay within a quarter of each other in a tile and in the one before.
+  bool is_smooth(std::int64_t begin) const {
+    if (begin < kTracked) return false;
+    const auto smooth = [&](const double* x) {
+      vec low = broadcast(kInf), high = {};
+      for (int i = -kTracked; i < kTracked; i += kLanes) {
+        low = min(low, load(x + begin + i));
+        high = max(high, load(x + begin + i));
+      }
+      double largest = high[0];
+      for (int i = 1; i < kLanes; ++i) largest = high[i] > largest ? high[i] : largest;
+      return largest <= 1.25 * smallest_lane(low);
+    };
+    return smooth(s_.eta) && (!kNorms || smooth(s_.norm));
+  }
+
+  /// Horizons i .. i + kLanes of a tile at their interpolated rho; `good` where that is all but the best.
+  void follow(const FastOptions& options, std::int64_t begin, int i, const Landscape* landscape,
+              const Track& track, TileTerms& out, bool* good) const {
+    constexpr int kPoints = 4;  // in log rho one step of 0.05 below, at, one and two steps above
+    constexpr double kFactor[kPoints] = {0.95122942450071400910, 1, 1.0512710963760240397,
+                                         1.1051709180756476248};
+    double rho[kLanes], last_norm[kLanes];
+    for (int j = 0; j < kLanes; ++j) {
+      rho[j] = __builtin_exp(track.at(i + j));
+      last_norm[j] = landscape[i + j].last_norm;
+    }
+    vec state[kPoints], near[kChannels][kPoints] = {};
+    for (int p = 0; p < kPoints; ++p) state[p] = state_of(load(rho) * broadcast(kFactor[p]));
+    // Steps before the tile are replaced by zeros: they belong to the prefix function.
+    double eta[2 * kTracked] = {}, norm[2 * kTracked] = {};
+    std::memcpy(eta + kTracked, s_.eta + begin, kTracked * sizeof *eta);
+    if (kNorms) std::memcpy(norm + kTracked, s_.norm + begin, kTracked * sizeof *norm);
+    for (int back = 1; back < i + kLanes; ++back) {
+      const vec e = load(eta + kTracked + i - back), g = load(norm + kTracked + i - back);
+      for (int p = 0; p < kPoints; ++p) {
+        Walked::template step<kNorms>(e, g, state[p], near[0][p], near[kNoise][p]);
+      }
+    }
+    const std::int64_t edge = begin / s_.leaf;
+    const vec before = broadcast(kRecursion.linear * s_.before[edge].length);
+    vec distance[kPoints], noise[kPoints], value[kPoints];
+    for (int p = 0; p < kPoints; ++p) {
+      vec far[kChannels] = {};
+      add_prefix(edge, Walked::kRooted ? state[p] : sqrt(state[p]), far);
+      vec end = distance_of(state[p]) + before;
+      if (kSquare) end += far[0];
+      distance[p] = 0.5 / end;
+      const vec last = load(rho) * broadcast(kFactor[p]) * load(last_norm) * load(last_norm);
+      noise[p] = 0.5 * (last + near[kNoise][p] + far[kNoise]);
+      value[p] = options.gamma > 0 ? distance[p] / options.gamma + options.gamma * noise[p]
+                                   : distance[p] * noise[p];
+    }
+    // Newton's step from here would lower the value by slope^2 / (2 bend).
+    const vec slope = 6.0 * value[2] - 2.0 * value[0] - 3.0 * value[1] - value[3];  // times 6 steps
+    const vec bend = value[0] - 2.0 * value[1] + value[2];                          // times a step^2
+    const vec excess = slope * slope * (1 / 72.0);                                  // times bend
+    for (int j = 0; j < kLanes; ++j) {
+      if (!(bend[j] > 0 && excess[j] <= kGoodEnough * value[1][j] * bend[j])) continue;
+      good[j] = true;
+      if (is_anchor(i + j)) continue;
+      out.distance[i + j] = distance[1][j];
+      out.noise[i + j] = noise[1][j];
+      out.rho[i + j] = rho[j];
+    }
+  }
+
+  /// How far above its minimum, relatively, a bound may be.
+  static constexpr double kGoodEnough = 2e-10;
 
   const FastSchedule& s_;
   const Basis& basis_;

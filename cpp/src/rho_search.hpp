@@ -33,8 +33,12 @@ struct Minimum {
   double distance;
   double noise;
   double rho;
-  double value;  ///< the bound
+  double value;    ///< the bound
+  bool contested;  ///< whether another minimum comes within kContest of it
 };
+
+/// Minima that differ by more do not change places within a few smooth steps.
+constexpr double kContest = 0.1;
 
 /// Minimises distance / gamma + gamma noise, or 2 sqrt(distance noise) without gamma, over rho > 0. The
 /// objective is the bound itself, or its square without gamma: a relative difference counts twice there.
@@ -71,12 +75,14 @@ class RhoSearch {
 
  private:
   static constexpr double kInfinite = __builtin_inf();
-  static constexpr double kSpacing = 0.4;
+  static constexpr double kSpacing = 0.6;
   static constexpr int kMaxGrid = 4096;
   /// Covers the error of a parabola through three grid points.
   static constexpr double kSlack = 2e-3;
   /// Values closer than this are equal, blurred by rounding and interpolation.
   static constexpr double kBlur = 1e-11;
+
+  static constexpr double kHalfPiSquared = 4.934802200544679;
 
   struct Range {
     double low, high;
@@ -179,23 +185,34 @@ class RhoSearch {
     return {low, high > low + kSpacing ? high : low + kSpacing};
   }
 
-  /// Solves a window around every grid minimum that could be the global one, the lowest first.
+  /// Solves a window around every grid point from which something lower than the lowest may be within
+  /// reach: around minima of the grid, and where the difference is less than what a grid can hide.
   Minimum refine() const {
-    Minimum best = {kInfinite, kInfinite, l_.step, kInfinite};
-    solve(lowest_, best);
-    const double limit = best.value * times(kSlack);
+    Minimum best = {kInfinite, kInfinite, l_.step, kInfinite, false};
+    const Range first = solve(lowest_, best);
+    double reached = low_ - 1;
+    const double hidden = best.value * times(__builtin_exp(-kHalfPiSquared / spacing_));
+    const double limit = best.value * times(kSlack), contest = best.value * times(kContest);
     for (int i = 0; i < count_; ++i) {
+      const double x = low_ + i * spacing_;
+      if (value_[i] > contest || x < reached || (x > first.low && x < first.high)) continue;
       const bool minimum =
-          (i == 0 || value_[i] < value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
-      if (!minimum || i == lowest_ || floor_of(i) > limit) continue;
-      double barrier = 0;
-      for (int j = i < lowest_ ? i : lowest_; j <= (i < lowest_ ? lowest_ : i); ++j) {
-        barrier = value_[j] > barrier ? value_[j] : barrier;
-      }
-      if (barrier > value_[i] * times(kBlur)) solve(i, best);
+          (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
+      if (minimum) best.contested = true;
+      if ((minimum ? floor_of(i) > limit : value_[i] > hidden) || is_flat(i, best.value)) continue;
+      best.contested = true;
+      reached = solve(i, best).high;
     }
     best.value = bound_of(best.value);
     return best;
+  }
+
+  /// Whether the objective is nowhere near grid point i lower than `best`, but for rounding.
+  bool is_flat(int i, double best) const {
+    for (int j = i > 0 ? i - 1 : 0; j <= i + 1 && j < count_; ++j) {
+      if (value_[j] < best * (1 - kBlur) || value_[j] > best * (1 + kBlur)) return false;
+    }
+    return true;
   }
 
   /// Lowest point of the parabola through a grid minimum and its neighbours.
@@ -213,14 +230,18 @@ class RhoSearch {
     return bend > 0 ? x - spacing_ * 0.5 * (value_[i + 1] - value_[i - 1]) / bend : x;
   }
 
-  /// Minimises in a window around a grid minimum, following a minimum that lies at its edge.
-  void solve(int grid, Minimum& best) const {
+  /// Minimises in a window around a grid point, following a minimum that lies at its edge; returns the
+  /// range in which nothing lower is left.
+  Range solve(int grid, Minimum& best) const {
     double centre = vertex_of(grid);
+    Range solved = {centre - kWindowHalfWidth, centre + kWindowHalfWidth};
     for (int attempt = 0; attempt < 4; ++attempt) {
       const double z = solve_window(centre, best);
-      if (z > -0.95 && z < 0.95) return;
+      if (z > -0.95 && z < 0.95) break;
       centre += kWindowHalfWidth * z;
+      (z < 0 ? solved.low : solved.high) = centre + (z < 0 ? -kWindowHalfWidth : kWindowHalfWidth);
     }
+    return solved;
   }
 
   /// Where the objective is lowest in a window.
@@ -244,7 +265,8 @@ class RhoSearch {
     }
     if (found.value < best.value) {
       const double x = centre + kWindowHalfWidth * found.z;
-      best = {found.distance, found.noise, l_.step * __builtin_exp(mirrored_ ? -x : x), found.value};
+      best = {found.distance, found.noise, l_.step * __builtin_exp(mirrored_ ? -x : x), found.value,
+              best.contested};
     }
     return found.z;
   }
