@@ -15,6 +15,11 @@ constexpr long double kPi = 3.14159265358979323846264338327950288L;
 /// Steps of a leaf and of a tile where every horizon is searched, which walks each of them many times.
 constexpr int kSearchLeaf = 16, kSearchTile = 32;
 
+/// The same where last steps are given, and how far before its first horizon the edge of a tile lies:
+/// distances at the edge then span few pieces of its prefix function.
+constexpr int kGivenLeaf = 64, kGivenTile = 128, kGivenLag = 32;
+static_assert(kGivenTile + kGivenLag <= kMaxReach && kGivenLeaf <= kMaxLeaf, "buffers must fit");
+
 /// Leaves whose maps, with all that is built on them, are one unit of work.
 constexpr std::int64_t kUnitLeaves = 512;
 
@@ -109,11 +114,13 @@ FastCurve::FastCurve(const Kernels& kernels, const Recursion& recursion, const S
   schedule_.steps = steps.steps;
   schedule_.basis = &basis_of(order_index(rtol));
   schedule_.window = &window_basis();
-  schedule_.leaf = options.free ? kSearchLeaf : kMaxLeaf;
-  schedule_.tile = options.free ? kSearchTile : kMaxTile;
+  schedule_.leaf = options.free ? kSearchLeaf : kGivenLeaf;
+  schedule_.tile = options.free ? kSearchTile : kGivenTile;
+  schedule_.lag = options.free ? 0 : kGivenLag;
   BlockTree& tree = schedule_.tree;
-  // No map is needed of the tile the last horizon lies in.
-  tree.leaves = (steps.steps - 1) / schedule_.tile * (schedule_.tile / schedule_.leaf);
+  // No map is needed beyond the edge of the last tile.
+  const std::int64_t tiles = std::max<std::int64_t>(steps.steps - 1 - schedule_.lag, 0) / schedule_.tile;
+  tree.leaves = tiles * (schedule_.tile / schedule_.leaf);
   std::int64_t blocks = 0;
   for (std::int64_t n = tree.leaves; n > 0; n /= 2) blocks += n;
   double* next = workspace.maps_.reserve(blocks * kernels_.record);
@@ -183,34 +190,36 @@ void FastCurve::evaluate(const Targets& targets, const std::function<void()>& in
     const auto after = [&](std::int64_t t, std::int64_t i) { return t < targets.horizons[i]; };
     return std::upper_bound(order.begin(), order.end(), step, after) - order.begin();
   };
-  const std::int64_t tile = schedule_.tile;
+  const std::int64_t tile = schedule_.tile, lag = schedule_.lag;
   int slots = 1;
   for (std::int64_t n = schedule_.tree.leaves * schedule_.leaf / tile; n > 0; n /= 2) ++slots;
   parallel_for((schedule_.steps + kUnitSteps - 1) / kUnitSteps, workspace_.threads(),
                [&](std::int64_t unit, int worker) {
-                 const std::int64_t end = std::min((unit + 1) * kUnitSteps, schedule_.steps);
-                 if (rank(unit * kUnitSteps) == rank(end)) return;
                  PrefixCache& cache = workspace_.prefixes_[worker].empty(slots);
-                 for (std::int64_t begin = unit * kUnitSteps; begin < end; begin += tile) {
-                   const std::int64_t first = rank(begin), last = rank(std::min(begin + tile, end));
-                   if (first == last) continue;
-                   evaluate_tile(begin, targets, order.empty() ? nullptr : &order[first], last - first,
-                                 cache);
+                 const std::int64_t end = (unit + 1) * kUnitSteps;
+                 for (std::int64_t edge = unit * kUnitSteps; edge < end; edge += tile) {
+                   const std::int64_t from = rank(edge > 0 ? edge + lag : 0);
+                   const std::int64_t to = rank(std::min(edge + lag + tile, schedule_.steps));
+                   if (from < to) {
+                     evaluate_tile(edge, targets, order.empty() ? nullptr : order.data(), from, to, cache);
+                   }
                  }
                },
                interrupt);
 }
 
-/// `order` lists the wanted horizons of the tile, rising; null for all of them.
-void FastCurve::evaluate_tile(std::int64_t begin, const Targets& targets, const std::int64_t* order,
-                              std::int64_t count, PrefixCache& cache) const {
-  const auto horizon = [&](std::int64_t i) { return order ? targets.horizons[order[i]] : begin + i + 1; };
+/// Horizons of a tile, from rank `from` to `to`; `order` is null where all are wanted.
+void FastCurve::evaluate_tile(std::int64_t edge, const Targets& targets, const std::int64_t* order,
+                              std::int64_t from, std::int64_t to, PrefixCache& cache) const {
+  const auto offset = [&](std::int64_t rank) {
+    return (order ? targets.horizons[order[rank]] - 1 : rank) - edge;
+  };
   TileTerms terms;
-  kernels_.tile(schedule_, options_, begin, static_cast<int>(horizon(0) - 1 - begin),
-                static_cast<int>(horizon(count - 1) - begin), cache, terms);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t j = horizon(i) - 1 - begin;
-    targets.write(order ? order[i] : begin + i, {terms.distance[j], terms.noise[j], terms.rho[j]});
+  kernels_.tile(schedule_, options_, edge, static_cast<int>(offset(from)),
+                static_cast<int>(offset(to - 1) + 1), cache, terms);
+  for (std::int64_t rank = from; rank < to; ++rank) {
+    const std::int64_t i = offset(rank);
+    targets.write(order ? order[rank] : rank, {terms.distance[i], terms.noise[i], terms.rho[i]});
   }
 }
 

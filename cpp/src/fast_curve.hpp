@@ -77,8 +77,8 @@ class FastCurve {
   void build(const std::function<void()>& interrupt);
   void accumulate();
   void evaluate(const Targets& targets, const std::function<void()>& interrupt);
-  void evaluate_tile(std::int64_t begin, const Targets& targets, const std::int64_t* order,
-                     std::int64_t count, PrefixCache& cache) const;
+  void evaluate_tile(std::int64_t edge, const Targets& targets, const std::int64_t* order,
+                     std::int64_t from, std::int64_t to, PrefixCache& cache) const;
 
   const FastKernels& kernels_;
   const FastOptions options_;

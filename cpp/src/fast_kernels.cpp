@@ -2,6 +2,7 @@
 // table it defines; nothing else may leave this translation unit (see simd.hpp).
 #include "fast_kernels.hpp"
 
+#include "rational.hpp"
 #include "recursion.hpp"
 #include "rho_search.hpp"
 #include "simd.hpp"
@@ -12,12 +13,6 @@ namespace {
 constexpr double kInf = __builtin_inf();
 
 inline int trailing_zeros(std::int64_t n) { return __builtin_ctzll(static_cast<unsigned long long>(n)); }
-
-inline double smallest_lane(vec v) {
-  double low = v[0];
-  for (int i = 1; i < kLanes; ++i) low = v[i] < low ? v[i] : low;
-  return low;
-}
 
 /// sqrt(a^2 + b^2) for a, b >= 0 of any size.
 inline double hypotenuse(double a, double b) {
@@ -80,7 +75,7 @@ class Engine {
     if (options.free) {
       engine.free_tile(options, begin, first, last, out);
     } else if constexpr (!kSquare) {
-      engine.fixed_tile(options, begin, last, out);
+      engine.fixed_tile(options, begin, first, last, out);
     }
   }
 
@@ -130,7 +125,9 @@ class Engine {
     if (kChannels == 2) record[kRoot] = root_of_squares(eta, s.leaf);
     record[kRoot + kNoise] = root_of_squares(root, s.leaf);
     vec sum[kChannels][kVectors] = {};
-    if (length > 0) walk_in_units(s, eta, root, record, sum);
+    if (length > 0 && (kSquare || !walk_rational(s, eta, record, sum))) {
+      walk_in_units(s, eta, root, record, sum);
+    }
     finish_map(*s.basis, sum, record);
   }
 
@@ -164,6 +161,27 @@ class Engine {
     }
   }
 
+  /// The same for `last`, if steps do not span too many decades.
+  static bool walk_rational(const FastSchedule& s, const double* eta, const double* record,
+                            vec (*sum)[kVectors]) {
+    RationalSteps steps;
+    if (!steps.load_steps(eta, kNorms ? s.norm + (eta - s.eta) : nullptr, s.leaf)) return false;
+    const double width = record[0] / steps.unit;
+    const double root = record[kRoot] > 0 ? steps.root_unit / record[kRoot] : 0;
+    vec R[kVectors];
+    for (int v = 0; v < kVectors; ++v) R[v] = load(s.basis->block_node + v * kLanes) * broadcast(width);
+    add_groups(steps, s.leaf / kGroup, R, sum[0]);
+    for (int v = 0; v < kVectors; ++v) sum[0][v] *= broadcast(width * root * root);
+    return true;
+  }
+
+  static void add_groups(const RationalSteps& steps, int groups, vec* R, vec* sum) {
+    for (int g = groups - 1; g >= 0; --g) {
+      add_rational<kVectors>(steps.num[0] + g, steps.den[0] + g, RationalSteps::kMaxGroups, R, sum);
+      for (int v = 0; v < kVectors; ++v) R[v] += broadcast(steps.width[g]);
+    }
+  }
+
   /// Sums from the nodes, in units of root^2 / width, to the coefficients of a map.
   static void finish_map(const Basis& basis, const vec (*sum)[kVectors], double* record) {
     double value[kStride];
@@ -182,11 +200,12 @@ class Engine {
     return fma(broadcast(kScale) * width, inverse, broadcast(-1.0));
   }
 
+  template <int kCount>
   static void horner(const double* coefficient, const vec* z, vec* value) {
-    for (int v = 0; v < kVectors; ++v) value[v] = broadcast(coefficient[kOrder - 1]);
+    for (int v = 0; v < kCount; ++v) value[v] = broadcast(coefficient[kOrder - 1]);
     for (int power = kOrder - 2; power >= 0; --power) {
       const vec c = broadcast(coefficient[power]);
-      for (int v = 0; v < kVectors; ++v) value[v] = fma(value[v], z[v], c);
+      for (int v = 0; v < kCount; ++v) value[v] = fma(value[v], z[v], c);
     }
   }
 
@@ -220,7 +239,7 @@ class Engine {
     vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors];
     for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
-      horner(record + kCoefficients + c * kStride, z, value);
+      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
       for (int v = 0; v < kVectors; ++v) {
         value[v] *= broadcast(share[c]) * inverse[v];
         sum[c][v] += value[v];
@@ -260,6 +279,7 @@ class Engine {
   }
 
   void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
+    if (!kSquare && leap_leaf(leaf, R, sum[0])) return;
     vec state[kVectors];
     for (int v = 0; v < kVectors; ++v) state[v] = state_of(R[v]);
     for (std::int64_t k = (leaf + 1) * s_.leaf - 1; k >= leaf * s_.leaf; --k) {
@@ -271,6 +291,27 @@ class Engine {
     for (int v = 0; v < kVectors; ++v) R[v] = distance_of(state[v]);
   }
 
+  /// The same for `last`, if steps and distances do not span too many decades.
+  bool leap_leaf(std::int64_t leaf, vec* R, vec* sum) const {
+    const std::int64_t begin = leaf * s_.leaf;
+    RationalSteps steps;
+    if (!steps.load_steps(s_.eta + begin, kNorms ? s_.norm + begin : nullptr, s_.leaf)) return false;
+    vec x[kVectors], total[kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) {
+      x[v] = R[v] / broadcast(steps.unit);
+      for (int i = 0; i < kLanes; ++i) {
+        if (!(x[v][i] >= RationalSteps::kLow && x[v][i] <= RationalSteps::kHigh)) return false;
+      }
+    }
+    add_groups(steps, s_.leaf / kGroup, x, total);
+    const vec unit = broadcast(steps.unit), root = broadcast(steps.root_unit);
+    for (int v = 0; v < kVectors; ++v) {
+      R[v] = x[v] * unit;
+      sum[v] += root * (total[v] * (root / unit));
+    }
+    return true;
+  }
+
   /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
   /// square need not be in range.
   static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
@@ -279,7 +320,7 @@ class Engine {
     for (int v = 0; v < kVectors; ++v) z[v] = block_variable(width, R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
       const vec root = broadcast(record[kRoot + c]);
-      horner(record + kCoefficients + c * kStride, z, value);
+      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
       for (int v = 0; v < kVectors; ++v) {
         value[v] = root * value[v] * (root * inverse[v]);
         sum[c][v] += value[v];
@@ -319,11 +360,9 @@ class Engine {
       R[v] = root * root;
     }
     const std::int64_t reached = walk_to_prefix(edge, R, sum);
-    for (int v = 0; v < kVectors; ++v) {
-      vec more[kChannels] = {};
-      add_prefix(reached, sqrt(R[v]), more);
-      for (int c = 0; c < kChannels; ++c) sum[c][v] += more[c];
-    }
+    vec root[kVectors];
+    for (int v = 0; v < kVectors; ++v) root[v] = sqrt(R[v]);
+    add_prefix<kVectors>(reached, root, sum);
     // The walk may have come by edges that share the slot.
     const int slot = claim(edge);
     for (int c = 0; c < kChannels; ++c) {
@@ -344,89 +383,168 @@ class Engine {
   }
 
   /// Adds the sums over all steps before an edge, entered at R, given its square root.
-  void add_prefix(std::int64_t edge, vec root, vec* sum) const {
+  template <int kCount>
+  void add_prefix(std::int64_t edge, const vec* root, vec (*sum)[kCount]) const {
     if (edge == 0) return;
     const bits mantissa_mask = bits{} + ((std::int64_t{1} << kMantissaBits) - 1);
     const bits one = bits{} + (std::int64_t{1023} << kMantissaBits);
-    const vec mantissa = (vec)(((bits)root & mantissa_mask) | one), centre = broadcast(kPieceCentre);
-    const vec z = (mantissa - centre) / ((mantissa + centre) * broadcast(kPieceZeta));
-    const bits exponent = (bits)root >> kMantissaBits;
-    int piece[kLanes];
-    bool same = true;
-    for (int i = 0; i < kLanes; ++i) {
-      const std::int64_t found = exponent[i] - kFirstPiece;
-      piece[i] = static_cast<int>(found < 0 ? 0 : found < kPieces ? found : kPieces - 1);
-      same = same && piece[i] == piece[0];
+    const vec centre = broadcast(kPieceCentre);
+    const bits first = (bits)root[0] >> kMantissaBits;
+    const std::int64_t common = first[0];
+    bits other = {};
+    vec z[kCount];
+    for (int v = 0; v < kCount; ++v) {
+      const vec mantissa = (vec)(((bits)root[v] & mantissa_mask) | one);
+      z[v] = (mantissa - centre) / ((mantissa + centre) * broadcast(kPieceZeta));
+      other |= ((bits)root[v] >> kMantissaBits) ^ common;
     }
-    if (same) {
-      const double* coefficient = prefix_piece(edge, piece[0]);
+    if (is_zero(other)) {
+      const double* coefficient = prefix_piece(edge, piece_of(common));
       for (int c = 0; c < kChannels; ++c) {
-        vec value = broadcast(coefficient[c * kStride + kOrder - 1]);
-        for (int power = kOrder - 2; power >= 0; --power) {
-          value = fma(value, z, broadcast(coefficient[c * kStride + power]));
-        }
-        sum[c] += value;
+        vec value[kCount];
+        horner<kCount>(coefficient + c * kStride, z, value);
+        for (int v = 0; v < kCount; ++v) sum[c][v] += value[v];
       }
       return;
     }
-    // Each lane's polynomial is summed with lanes over neighbouring powers.
-    vec part[kChannels][kLanes];
-    for (int i = 0; i < kLanes; ++i) {
-      const double* coefficient = prefix_piece(edge, piece[i]);
-      const vec power = powers(z[i]), next = broadcast(power[kLanes - 1] * z[i]);
-      for (int c = 0; c < kChannels; ++c) {
-        const double* mine = coefficient + c * kStride;
-        vec value = load(mine + (kVectors - 1) * kLanes);
-        for (int v = kVectors - 2; v >= 0; --v) value = fma(value, next, load(mine + v * kLanes));
-        part[c][i] = value * power;
-      }
+    for (int v = 0; v < kCount; ++v) {
+      const bits exponent = (bits)root[v] >> kMantissaBits;
+      vec part[kChannels][kLanes];
+      for (int i = 0; i < kLanes; ++i) scatter(edge, piece_of(exponent[i]), z[v][i], i, part);
+      for (int c = 0; c < kChannels; ++c) sum[c][v] += sums_of_lanes(part[c]);
     }
-    for (int c = 0; c < kChannels; ++c) sum[c] += sums_of_lanes(part[c]);
+  }
+
+  /// One lane's polynomials, lanes over neighbouring powers, yet to be summed.
+  void scatter(std::int64_t edge, int piece, double z, int lane, vec (*part)[kLanes]) const {
+    const double* coefficient = prefix_piece(edge, piece);
+    const vec power = powers(z), next = broadcast(power[kLanes - 1] * z);
+    for (int c = 0; c < kChannels; ++c) {
+      const double* mine = coefficient + c * kStride;
+      vec value = load(mine + (kVectors - 1) * kLanes);
+      for (int v = kVectors - 2; v >= 0; --v) value = fma(value, next, load(mine + v * kLanes));
+      part[c][lane] = value * power;
+    }
+  }
+
+  static int piece_of(std::int64_t exponent) {
+    const std::int64_t piece = exponent - kFirstPiece;
+    return static_cast<int>(piece < 0 ? 0 : piece < kPieces ? piece : kPieces - 1);
   }
 
   // --- horizons whose last step is given -------------------------------------------------------
 
-  void fixed_tile(const FastOptions& options, std::int64_t begin, int count, TileTerms& out) const {
-    alignas(64) double R[kMaxTile], sum[kMaxTile];
-    for (int i = 0; i < s_.tile; ++i) {
+  /// Targets and sources are counted from the edge at step `begin`; bands of targets are computed whole.
+  void fixed_tile(const FastOptions& options, std::int64_t begin, int first, int last,
+                  TileTerms& out) const {
+    first -= first % kBand;
+    const int end = (last + kBand - 1) / kBand * kBand;
+    alignas(64) double R[kMaxReach], sum[kMaxReach];
+    for (int i = first; i < end; ++i) {
       const std::int64_t k = begin + i - (options.repeat && begin + i > 0);
-      out.rho[i] = i < count ? s_.eta[k] : 0;
+      out.rho[i] = i < last ? s_.eta[k] : 0;
       R[i] = out.rho[i] > 0 ? out.rho[i] : 1;
     }
-    near_field(begin, count, R, sum);
+    if (!near_groups(begin, first, last, R, sum)) near_field(begin, first, last, R, sum);
     const std::int64_t edge = begin / s_.leaf;
     const double before = kRecursion.linear * s_.before[edge].length;
-    for (int i = 0; i < count; i += kLanes) {
-      vec total = load(sum + i);
-      add_prefix(edge, sqrt(load(R + i)), &total);
-      store(out.distance + i, 0.5 / (load(R + i) + broadcast(before)));
-      store(sum + i, total);
+    for (int i = first; i < last; i += kBand) {
+      vec root[kBandVectors], total[1][kBandVectors];
+      for (int v = 0; v < kBandVectors; ++v) {
+        const vec distance = load(R + i + v * kLanes);
+        root[v] = sqrt(distance);
+        total[0][v] = load(sum + i + v * kLanes);
+        store(out.distance + i + v * kLanes, 0.5 / (distance + broadcast(before)));
+      }
+      add_prefix<kBandVectors>(edge, root, total);
+      for (int v = 0; v < kBandVectors; ++v) store(sum + i + v * kLanes, total[0][v]);
     }
     double moved = before;
-    for (int i = 0; i < count; ++i) {
-      const double norm = kNorms ? s_.norm[begin + i] : 1.0;
-      out.noise[i] = 0.5 * ((out.rho[i] * norm) * norm + sum[i]);
-      if (!(out.rho[i] > 0)) {  // a zero after any movement makes the noise infinite
-        out.distance[i] = moved > 0 ? 0.5 / moved : kInf;
-        out.noise[i] = moved > 0 ? kInf : 0;
+    for (int i = 0; i < last; ++i) {
+      if (i >= first) {
+        const double norm = norm_at(s_, begin + i);
+        out.noise[i] = 0.5 * ((out.rho[i] * norm) * norm + sum[i]);
+        if (!(out.rho[i] > 0)) {  // a zero after any movement makes the noise infinite
+          out.distance[i] = moved > 0 ? 0.5 / moved : kInf;
+          out.noise[i] = moved > 0 ? kInf : 0;
+        }
       }
       moved += s_.eta[begin + i];
     }
   }
 
+  /// Targets of two groups at a time.
+  static constexpr int kBand = 2 * kGroup;
+  static constexpr int kGroupVectors = kGroup / kLanes;
+  static constexpr int kBandVectors = kBand / kLanes;
+
+  /// As near_field, with a division for eight sources, if steps and distances do not span too many decades.
+  bool near_groups(std::int64_t begin, int first, int last, double* R, double* sum) const {
+    RationalSteps steps;
+    if (!steps.load_steps(s_.eta + begin, kNorms ? s_.norm + begin : nullptr, last)) return false;
+    const double unit = steps.unit;
+    vec low = load(R + first), high = low;
+    for (int i = first; i < last; i += kLanes) {
+      low = min(low, load(R + i));
+      high = max(high, load(R + i));
+    }
+    if (!(smallest_lane(low) >= RationalSteps::kLow * unit)) return false;
+    if (!(largest_lane(high) <= RationalSteps::kHigh * unit)) return false;
+    for (; first < last; first += kBand) {
+      vec x[kBandVectors], total[kBandVectors];
+      for (int v = 0; v < kBandVectors; ++v) x[v] = load(R + first + v * kLanes) / broadcast(unit);
+      int g = first / kGroup;
+      within_group(steps, g, x, total);
+      within_group(steps, g + 1, x + kGroupVectors, total + kGroupVectors);
+      add_group<kGroupVectors>(steps, g, x + kGroupVectors, total + kGroupVectors);
+      while (--g >= 0) add_group<kBandVectors>(steps, g, x, total);
+      const vec root = broadcast(steps.root_unit), share = broadcast(steps.root_unit / unit);
+      for (int v = 0; v < kBandVectors; ++v) {
+        store(R + first + v * kLanes, x[v] * broadcast(unit));
+        store(sum + first + v * kLanes, root * (total[v] * share));
+      }
+    }
+    return true;
+  }
+
+  template <int kCount>
+  static void add_group(const RationalSteps& steps, int g, vec* x, vec* sum) {
+    add_rational<kCount>(steps.num[0] + g, steps.den[0] + g, RationalSteps::kMaxGroups, x, sum);
+    for (int v = 0; v < kCount; ++v) x[v] += broadcast(steps.width[g]);
+  }
+
+  /// Sources in the group of their targets; x becomes the distance from its start.
+  static void within_group(const RationalSteps& steps, int g, vec* x, vec* sum) {
+    for (int v = 0; v < kGroupVectors; ++v) {
+      const double* eta = steps.eta[g] + kGroup + v * kLanes;
+      const double* root = steps.root[g] + kGroup + v * kLanes;
+      sum[v] = vec{};
+      for (int back = 1; back < kGroup; back += 4) {
+        vec q[4], distance[4];
+        for (int i = 0; i < 4; ++i) {
+          distance[i] = x[v];
+          const vec r = load(root - back - i);
+          q[i] = r * r;
+          x[v] += load(eta - back - i);
+        }
+        sum[v] += four_fractions(q, distance);
+      }
+    }
+  }
+
   /// Sources inside the tile, nearest first, a division a pair. On return R is the distance of each
   /// target from the start of its tile.
-  void near_field(std::int64_t begin, int count, double* R, double* sum) const {
-    // Steps before the tile are replaced by zeros: they belong to the prefix function.
-    double eta[2 * kMaxTile] = {}, norm[2 * kMaxTile] = {};
-    for (int i = 0; i < count; ++i) {
-      eta[kMaxTile + i] = s_.eta[begin + i];
-      norm[kMaxTile + i] = norm_at(s_, begin + i);
+  void near_field(std::int64_t begin, int first, int last, double* R, double* sum) const {
+    // Steps before the edge are replaced by zeros: they belong to the prefix function.
+    double eta[2 * kMaxReach] = {}, norm[2 * kMaxReach] = {};
+    for (int i = 0; i < last; ++i) {
+      eta[kMaxReach + i] = s_.eta[begin + i];
+      norm[kMaxReach + i] = norm_at(s_, begin + i);
     }
-    for (int first = 0; first < count; first += kLanes) {
+    for (; first < last; first += kLanes) {
       vec distance = load(R + first), total = {}, unused = {};
       for (int back = 1; back < first + kLanes; ++back) {
-        const int source = kMaxTile + first - back;
+        const int source = kMaxReach + first - back;
         Last::step<true>(load(eta + source), load(norm + source), distance, unused, total);
       }
       store(R + first, distance);
@@ -454,21 +572,22 @@ class Engine {
       }
       const std::int64_t edge = begin / engine.s_.leaf;
       const vec before = broadcast(kRecursion.linear * engine.s_.before[edge].length);
+      vec root[kBeamVectors], far[kChannels][kBeamVectors] = {};
+      for (int v = 0; v < kBeamVectors; ++v) root[v] = Walked::kRooted ? state[v] : sqrt(state[v]);
+      engine.template add_prefix<kBeamVectors>(edge, root, far);
       for (int v = 0; v < kBeamVectors; ++v) {
-        vec far[kChannels] = {};
-        engine.add_prefix(edge, Walked::kRooted ? state[v] : sqrt(state[v]), far);
         vec end = distance_of(state[v]) + before;
-        if (kSquare) end += far[0];
+        if (kSquare) end += far[0][v];
         store(distance + v * kLanes, 0.5 / end);
         const vec last = load(rho + v * kLanes) * broadcast(last_norm) * broadcast(last_norm);
-        store(noise + v * kLanes, 0.5 * (last + near[kNoise][v] + far[kNoise]));
+        store(noise + v * kLanes, 0.5 * (last + near[kNoise][v] + far[kNoise][v]));
       }
     }
   };
 
   void free_tile(const FastOptions& options, std::int64_t begin, int first, int last,
                  TileTerms& out) const {
-    Landscape landscape[kMaxTile];
+    Landscape landscape[kMaxReach];
     survey(options, begin, last, landscape);
     double guess = 0;
     const auto solve = [&](int i) {
@@ -571,9 +690,7 @@ class Engine {
         low = min(low, load(x + begin + i));
         high = max(high, load(x + begin + i));
       }
-      double largest = high[0];
-      for (int i = 1; i < kLanes; ++i) largest = high[i] > largest ? high[i] : largest;
-      return largest <= 1.25 * smallest_lane(low);
+      return largest_lane(high) <= 1.25 * smallest_lane(low);
     };
     return smooth(s_.eta) && (!kNorms || smooth(s_.norm));
   }
@@ -603,15 +720,15 @@ class Engine {
     }
     const std::int64_t edge = begin / s_.leaf;
     const vec before = broadcast(kRecursion.linear * s_.before[edge].length);
-    vec distance[kPoints], noise[kPoints], value[kPoints];
+    vec distance[kPoints], noise[kPoints], value[kPoints], root[kPoints], far[kChannels][kPoints] = {};
+    for (int p = 0; p < kPoints; ++p) root[p] = Walked::kRooted ? state[p] : sqrt(state[p]);
+    add_prefix<kPoints>(edge, root, far);
     for (int p = 0; p < kPoints; ++p) {
-      vec far[kChannels] = {};
-      add_prefix(edge, Walked::kRooted ? state[p] : sqrt(state[p]), far);
       vec end = distance_of(state[p]) + before;
-      if (kSquare) end += far[0];
+      if (kSquare) end += far[0][p];
       distance[p] = 0.5 / end;
       const vec last = load(rho) * broadcast(kFactor[p]) * load(last_norm) * load(last_norm);
-      noise[p] = 0.5 * (last + near[kNoise][p] + far[kNoise]);
+      noise[p] = 0.5 * (last + near[kNoise][p] + far[kNoise][p]);
       value[p] = options.gamma > 0 ? distance[p] / options.gamma + options.gamma * noise[p]
                                    : distance[p] * noise[p];
     }

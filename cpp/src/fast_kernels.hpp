@@ -76,6 +76,7 @@ struct FastSchedule {
   Before* before;  ///< [leaves + 1]
   int leaf;        ///< steps in the smallest block that has a map
   int tile;        ///< horizons are processed this many at a time; a multiple of `leaf`
+  int lag;         ///< steps from the edge that a tile hangs on to its first horizon
 };
 
 /// Prefix functions of the edges a walk from left to right still needs: one slot for each power of two
@@ -90,15 +91,15 @@ struct PrefixCache {
   double* coefficients;  ///< [slots][pieces][2 kMaxOrder]
 };
 
-/// Largest leaf and tile.
-constexpr int kMaxLeaf = 32;
-constexpr int kMaxTile = 128;
+/// Largest leaf, and largest number of steps from the edge a tile hangs on to its end.
+constexpr int kMaxLeaf = 64;
+constexpr int kMaxReach = 160;
 
-/// The results at the horizons of one tile.
+/// The results at the horizons of one tile, counted from its edge.
 struct TileTerms {
-  double distance[kMaxTile];
-  double noise[kMaxTile];
-  double rho[kMaxTile];
+  double distance[kMaxReach];
+  double noise[kMaxReach];
+  double rho[kMaxReach];
 };
 
 /// How the virtual last step is chosen.
@@ -117,9 +118,8 @@ struct FastKernels {
   /// Maps of blocks [first, last) of a level from those of the level below.
   void (*merge)(const FastSchedule& schedule, int level, std::int64_t first, std::int64_t last);
 
-  /// Horizons first + 1 .. last of the tile that starts at step `begin`, counted from there. Where the
-  /// last step is given, all of the tile are computed.
-  void (*tile)(const FastSchedule& schedule, const FastOptions& options, std::int64_t begin, int first,
+  /// Horizons first + 1 .. last of a tile, counted from its edge, after `edge` steps.
+  void (*tile)(const FastSchedule& schedule, const FastOptions& options, std::int64_t edge, int first,
                int last, PrefixCache& cache, TileTerms& out);
 };
 

@@ -2,6 +2,7 @@
 // may leave this translation unit: no std templates, internal linkage throughout (see simd.hpp).
 #include "kernels.hpp"
 
+#include "rational.hpp"
 #include "simd.hpp"
 
 namespace cvxbound {
@@ -54,14 +55,6 @@ inline void prefetch_before(const double* block) {
   for (std::uintptr_t line = 0; line < kBlock * sizeof(double); line += 64) {
     __builtin_prefetch(reinterpret_cast<const void*>(first + line), 0, 2);
   }
-}
-
-/// q0/a + q1/b + q2/c + q3/d over one division.
-inline vec four_fractions(const vec* q, const vec* R) {
-  const vec ab = R[0] * R[1], cd = R[2] * R[3];
-  const vec front = fma(q[0], R[1], q[1] * R[0]);
-  const vec back = fma(q[2], R[3], q[3] * R[2]);
-  return fma(front, cd, back * ab) / (ab * cd);
 }
 
 /// sum of root^2 / R for roots = eta G of any size: x * (x / R) survives where x * x does not.
@@ -232,22 +225,7 @@ void near_field(const double* eta, const double* norm, double* R, double* sum) {
 }
 
 void far_tile(const RationalGroup* groups, const vec* x, vec* sum) {
-  for (int g = 0; g < kTile / kGroup; ++g) {
-    const RationalGroup& group = groups[g];
-    vec num[kShared], den[kShared];
-    for (int v = 0; v < kShared; ++v) {
-      num[v] = broadcast(group.num[kGroup - 1]);
-      den[v] = x[v] + broadcast(group.den[kGroup - 1]);
-    }
-    for (int power = kGroup - 2; power >= 0; --power) {
-      const vec n = broadcast(group.num[power]), d = broadcast(group.den[power]);
-      for (int v = 0; v < kShared; ++v) {
-        num[v] = fma(num[v], x[v], n);
-        den[v] = fma(den[v], x[v], d);
-      }
-    }
-    for (int v = 0; v < kShared; ++v) sum[v] += num[v] / den[v];
-  }
+  for (int g = 0; g < kTile / kGroup; ++g) add_rational<kShared>(groups[g].num, groups[g].den, 1, x, sum);
 }
 
 /// The same for any range of steps: a division a pair.

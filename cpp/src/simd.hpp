@@ -129,6 +129,42 @@ inline double sum_of_lanes(vec v) {
   return total;
 }
 
+inline bool is_zero(bits v) {
+  std::int64_t any = 0;
+  for (int i = 0; i < kLanes; ++i) any |= v[i];
+  return any == 0;
+}
+
+/// Loads kLanes rows, `stride` apart, so that lane l of column i is rows[l stride + i].
+inline void load_transposed(const double* rows, int stride, vec* column) {
+#if defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
+  const vec a = load(rows), b = load(rows + stride), c = load(rows + 2 * stride),
+            d = load(rows + 3 * stride);
+  const vec ab_even = _mm256_unpacklo_pd(a, b), ab_odd = _mm256_unpackhi_pd(a, b);
+  const vec cd_even = _mm256_unpacklo_pd(c, d), cd_odd = _mm256_unpackhi_pd(c, d);
+  column[0] = _mm256_permute2f128_pd(ab_even, cd_even, 0x20);
+  column[1] = _mm256_permute2f128_pd(ab_odd, cd_odd, 0x20);
+  column[2] = _mm256_permute2f128_pd(ab_even, cd_even, 0x31);
+  column[3] = _mm256_permute2f128_pd(ab_odd, cd_odd, 0x31);
+#else
+  for (int i = 0; i < kLanes; ++i) {
+    for (int lane = 0; lane < kLanes; ++lane) column[i][lane] = rows[lane * stride + i];
+  }
+#endif
+}
+
+inline double smallest_lane(vec v) {
+  double low = v[0];
+  for (int i = 1; i < kLanes; ++i) low = v[i] < low ? v[i] : low;
+  return low;
+}
+
+inline double largest_lane(vec v) {
+  double high = v[0];
+  for (int i = 1; i < kLanes; ++i) high = v[i] > high ? v[i] : high;
+  return high;
+}
+
 /// (1, x, x^2, ...).
 inline vec powers(double x) {
   const vec one = broadcast(1.0), first = broadcast(x), second = broadcast(x * x);
