@@ -181,3 +181,44 @@ def schedules(steps: int, rng: np.random.Generator) -> list[Case]:
         Case("cosine, random norms", eta["cosine"], norm),
         Case("random, random norms", eta["random"], norm[::-1].copy()),
     ]
+
+
+def hostile(steps: int, rng: np.random.Generator) -> list[Case]:
+    """Schedules that break assumptions, of range, of smoothness, of where the steps are."""
+    t = np.arange(1, steps + 1)
+    ones = np.ones(steps)
+    sparse = rng.uniform(size=steps)
+    sparse[rng.uniform(size=steps) < 0.9] = 0.0
+    sparse[steps // 4 : steps // 2] = 0.0
+    sparse[-1] = 1e-3
+    huge = np.full(steps, 1e-3)
+    huge[steps // 3] = 1e6
+    enormous = np.full(steps, 1e-8)
+    enormous[steps // 3] = 1e290
+    wild_then_smooth = np.where(t <= steps // 2, 10.0 ** rng.uniform(-4, 1, steps), 1e-2)
+    eta = {
+        "600 decades": 10.0 ** rng.uniform(-300, 299, steps),
+        "falling 600 decades": 10.0 ** np.linspace(299, -299, steps),
+        "rising 600 decades": 10.0 ** np.linspace(-299, 299, steps),
+        "long runs of zeros": sparse,
+        "one huge step": huge,
+        "one step of 1e290": enormous,
+        "tiny and large": np.where(t % 2 == 0, 1e-12, 1.0),
+        "tinier and large": np.where(t % 2 == 0, 1e-200, 1.0),
+        "warm restarts": np.sin(np.pi / 2 * (1 - ((t - 1) % 97) / 97)) ** 2 + 1e-9,
+        "rising": t / steps,
+        "growing exponentially": np.exp(t / steps * 600),
+        "falling exponentially": np.exp(-t / steps * 600),
+        "bursts": np.where((t // 37) % 5 == 0, 10.0 ** rng.uniform(-6, 3, steps), 1e-3),
+        "wild, then smooth": wild_then_smooth,
+    }
+    cases = [Case(name, steps_, ones) for name, steps_ in eta.items()]
+    norm = 10.0 ** rng.uniform(-3, 0, steps)
+    zero = np.where(rng.uniform(size=steps) < 0.3, 0.0, norm)
+    return [
+        *cases,
+        Case("600 decades, random norms", eta["600 decades"], norm),
+        Case("long runs of zeros, random norms", eta["long runs of zeros"], norm[::-1].copy()),
+        Case("bursts, random norms", eta["bursts"], norm),
+        Case("rising, norms with zeros", eta["rising"], zero),
+    ]

@@ -43,7 +43,7 @@ def test_outline_keeps_every_spike():
     values[[3, 50_000, 99_998]] = [0.0, 5.0, 2.0]
     at = _horizons.outline(values, bins=100)
     assert {1, 4, 50_001, 99_999, 100_000} <= set(at.tolist())
-    assert at.size < 300
+    assert at.size <= 800
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 20, 21])
@@ -66,17 +66,20 @@ def test_outline_of_a_short_sequence(size):
     ids=lambda schedule: schedule.name,
 )
 def test_a_sampled_curve_looks_like_the_full_one(schedule, logarithmic):
+    """On each of 500 columns of the figure it spans what the full curve spans."""
     curve = plot.sample(schedule, log_x=logarithmic)
-    assert curve.horizon.size <= 1200
-    every = np.arange(1, len(schedule) + 1)
+    assert curve.horizon.size <= 5000
+    steps = len(schedule)
     full = cb.curve(schedule, curve.gamma)
-    scale = np.log if logarithmic else np.asarray
-    drawn = np.interp(scale(every), scale(curve.horizon), scale(curve.omega))
-    full = scale(full)
-    shown = (full < scale(2.5 * curve.omega[-1])) & (drawn < scale(2.5 * curve.omega[-1]))
-    off = np.abs(drawn - full)[shown] / np.ptp(full[shown])
-    # To one pixel of 400; but a jump is a steep line, and a few steps beside it are off.
-    assert np.quantile(off, 0.998) < 2.5e-3
+    drawn = np.interp(np.arange(1, steps + 1), curve.horizon, curve.omega)
+    if logarithmic:
+        starts = np.unique(np.geomspace(1, steps + 1, 501).astype(int))[:-1] - 1
+    else:
+        starts = np.linspace(0, steps, 501).astype(int)[:-1]
+    for extreme in (np.minimum, np.maximum):
+        np.testing.assert_allclose(
+            extreme.reduceat(drawn, starts), extreme.reduceat(full, starts), rtol=1e-12
+        )
 
 
 def test_a_sampled_schedule_keeps_its_cycles():
@@ -84,27 +87,6 @@ def test_a_sampled_schedule_keeps_its_cycles():
     lows = np.flatnonzero(np.diff(SPIKY.eta) > 0.5) + 1
     assert np.isin(lows, curve.step).all()
     assert np.isin(lows, curve.horizon).all()
-
-
-def test_refine_stops_where_lines_are_straight():
-    calls = []
-
-    def line(at):
-        calls.append(at.size)
-        return 2.0 - at / 1000
-
-    at, values = _horizons.refine(line, np.array([1, 500, 1000]), 100)
-    assert calls == [3]
-    np.testing.assert_array_equal(values, 2.0 - at / 1000)
-
-
-def test_refine_with_infinite_values():
-    def curve(at):
-        return np.where(at % 2 == 0, np.inf, 1.0 + at / 100)
-
-    at, values = _horizons.refine(curve, np.array([1, 10, 99]), 30)
-    assert np.all(np.diff(at) > 0)
-    np.testing.assert_array_equal(values, curve(at))
 
 
 # --- what is sampled -----------------------------------------------------------------------------
@@ -117,7 +99,7 @@ def test_sample_is_at_the_best_gamma(kind):
     best = cb.tune(schedule, kind=kind, G=2.0, D=3.0)
     assert curve.gamma == best.gamma
     assert curve.kind == kind
-    np.testing.assert_allclose(curve.omega[-1], best.omega, rtol=1e-12)
+    np.testing.assert_allclose(curve.omega[-1], best.omega, rtol=1e-9)
     np.testing.assert_array_equal(curve.horizon, np.arange(1, 301))
     np.testing.assert_array_equal(curve.step, np.arange(1, 301))
     assert not curve.normalised
@@ -131,15 +113,9 @@ def test_sample_at_a_given_gamma():
     np.testing.assert_allclose(curve.omega, expected, rtol=1e-12)
 
 
-def test_long_schedules_have_few_horizons():
-    assert plot.sample(SPIKY).horizon.size <= 1200
-    assert plot.sample(SPIKY, kind="tight").horizon.size <= 250
-
-
-def test_sample_reports_progress():
-    calls = []
-    plot.sample(SPIKY, progress=lambda: calls.append(1))
-    assert 1 <= len(calls) <= plot.ROUNDS
+@pytest.mark.parametrize("kind", ["last", "tight"])
+def test_long_schedules_have_few_horizons(kind):
+    assert plot.sample(SPIKY, kind=kind).horizon.size <= 5000
 
 
 def test_sample_names_an_array():

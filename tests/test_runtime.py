@@ -127,8 +127,17 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this platform")
-def test_ctrl_c_interrupts_a_long_call():
-    """A curve of a million steps takes half a minute; an interrupt ends it in a second or so."""
+@pytest.mark.parametrize(
+    ("steps", "arguments"),
+    [
+        (1_000_000, {"method": "direct"}),
+        (40_000_000, {"method": "fast"}),
+        (20_000_000, {"method": "fast", "kind": "tight"}),
+    ],
+)
+def test_ctrl_c_interrupts_a_long_call(steps, arguments):
+    """Of many seconds; an interrupt ends it in a second or so, and leaves no thread behind."""
+    eta = np.ones(steps)
     before = threading.active_count()
 
     def interrupt(*_):
@@ -139,7 +148,7 @@ def test_ctrl_c_interrupts_a_long_call():
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(KeyboardInterrupt):
-            cb.curve(np.ones(1_000_000), method="direct")
+            cb.curve(eta, **arguments)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)

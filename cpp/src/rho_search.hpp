@@ -75,9 +75,14 @@ class RhoSearch {
 
  private:
   static constexpr double kInfinite = __builtin_inf();
+  /// Terms beyond these have lost digits, or will: no minimum is looked for there.
+  static constexpr double kSmallest = 1e-305, kLargest = 1e305;
   static constexpr double kSpacing = 0.6;
   static constexpr int kMaxGrid = 4096;
-  /// Covers the error of a parabola through three grid points.
+  static constexpr int kMaxMoves = 4;
+  /// How much higher than elsewhere in a window an end of it may be that leads to something lower.
+  static constexpr double kFall = 0.05;
+  /// By how much a guess may be too low.
   static constexpr double kSlack = 2e-3;
   /// Values closer than this are equal, blurred by rounding and interpolation.
   static constexpr double kBlur = 1e-11;
@@ -102,10 +107,19 @@ class RhoSearch {
     for (int i = 0; i < kBeam; i += kLanes) {
       const vec d = load(distance + i), n = load(noise + i);
       const vec f = l_.gamma > 0 ? d * inverse + gamma * n : broadcast(4.0) * d * n;
-      const vec zero = {}, infinite = broadcast(kInfinite);
-      store(value + i, f > zero ? f : infinite);
+      const vec infinite = broadcast(kInfinite);
+      const vec below = d >= broadcast(kSmallest) ? n : infinite;
+      store(value + i, below <= broadcast(kLargest) ? f : infinite);
     }
   }
+
+  double objective(double d, double n) const {
+    if (!(d >= kSmallest && n <= kLargest)) return kInfinite;
+    return l_.gamma > 0 ? d / l_.gamma + l_.gamma * n : 4 * d * n;
+  }
+
+  /// The exponential alone may overflow.
+  double rho_at(double x) const { return __builtin_exp(log_step_ + x); }
 
   double bound_of(double value) const { return l_.gamma > 0 ? value : __builtin_sqrt(value); }
 
@@ -121,7 +135,7 @@ class RhoSearch {
     const double ratio = __builtin_exp(spacing);
     double leap = ratio;
     for (int i = 1; i < kLanes; i *= 2) leap *= leap;
-    vec next = powers(ratio) * broadcast(l_.step * __builtin_exp(low));
+    vec next = powers(ratio) * broadcast(rho_at(low));
     for (int first = 0; first < count; first += kBeam) {
       double v[kBeam], distance[kBeam], noise[kBeam];
       for (int i = 0; i < kBeam; i += kLanes) {
@@ -139,7 +153,7 @@ class RhoSearch {
     const double far =
         l_.gamma > 0 ? log_max(log_length_, __builtin_log(2 / l_.gamma) - log_step_) : log_length_;
     const double near = l_.tight ? 0.0 : -10.0;
-    const double high = far > near + 1 && far < 2000 ? far : near + 1;
+    const double high = far > near + 1 && far < kInfinite ? far : near + 1;
     sample(near, (high - near) / (kBeam - 1), kBeam);
     return bound_of(value_[lowest_]);
   }
@@ -191,15 +205,18 @@ class RhoSearch {
     Minimum best = {kInfinite, kInfinite, l_.step, kInfinite, false};
     const Range first = solve(lowest_, best);
     double reached = low_ - 1;
+    // F'' <= F: a minimum lies at most so far below the grid point next to it.
+    const double depth = 0.5 * (__builtin_exp(0.5 * spacing_) + __builtin_exp(-0.5 * spacing_));
+    const double limit = best.value * (degree_ == 2 ? depth * depth : depth);
     const double hidden = best.value * times(__builtin_exp(-kHalfPiSquared / spacing_));
-    const double limit = best.value * times(kSlack), contest = best.value * times(kContest);
+    const double contest = best.value * times(kContest);
     for (int i = 0; i < count_; ++i) {
       const double x = low_ + i * spacing_;
       if (value_[i] > contest || x < reached || (x > first.low && x < first.high)) continue;
       const bool minimum =
           (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
       if (minimum) best.contested = true;
-      if ((minimum ? floor_of(i) > limit : value_[i] > hidden) || is_flat(i, best.value)) continue;
+      if (value_[i] > (minimum ? limit : hidden) || is_flat(i, best.value)) continue;
       best.contested = true;
       reached = solve(i, best).high;
     }
@@ -215,39 +232,43 @@ class RhoSearch {
     return true;
   }
 
-  /// Lowest point of the parabola through a grid minimum and its neighbours.
-  double floor_of(int i) const {
-    if (i == 0 || i + 1 == count_) return value_[i] * (1 - degree_ * spacing_ * spacing_);
-    const double slope = value_[i + 1] - value_[i - 1];
-    const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
-    return bend > 0 ? value_[i] - slope * slope / (8 * bend) : value_[i];
+  bool is_minimum(int i) const {
+    return (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
   }
 
+  /// Vertex of the parabola through a grid minimum and its neighbours, or the grid point itself.
   double vertex_of(int i) const {
     const double x = low_ + i * spacing_;
-    if (i == 0 || i + 1 == count_) return x;
+    if (i == 0 || i + 1 == count_ || !is_minimum(i)) return x;
     const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
     return bend > 0 ? x - spacing_ * 0.5 * (value_[i + 1] - value_[i - 1]) / bend : x;
   }
 
-  /// Minimises in a window around a grid point, following a minimum that lies at its edge; returns the
-  /// range in which nothing lower is left.
+  /// On which sides of a window the objective is about as low as inside, and falls.
+  struct Falls {
+    bool low, high;
+  };
+
+  /// Minimises in a window around a grid point, and in those beside it to which the objective falls;
+  /// returns the range in which nothing lower is left.
   Range solve(int grid, Minimum& best) const {
-    double centre = vertex_of(grid);
+    const double centre = vertex_of(grid);
     Range solved = {centre - kWindowHalfWidth, centre + kWindowHalfWidth};
-    for (int attempt = 0; attempt < 4; ++attempt) {
-      const double z = solve_window(centre, best);
-      if (z > -0.95 && z < 0.95) break;
-      centre += kWindowHalfWidth * z;
-      (z < 0 ? solved.low : solved.high) = centre + (z < 0 ? -kWindowHalfWidth : kWindowHalfWidth);
+    const Falls first = solve_window(centre, best);
+    bool falls = first.low;
+    for (int i = 0; i < kMaxMoves && falls; ++i, solved.low -= kWindowHalfWidth) {
+      falls = solve_window(solved.low, best).low;
+    }
+    falls = first.high;
+    for (int i = 0; i < kMaxMoves && falls; ++i, solved.high += kWindowHalfWidth) {
+      falls = solve_window(solved.high, best).high;
     }
     return solved;
   }
 
-  /// Where the objective is lowest in a window.
-  double solve_window(double centre, Minimum& best) const {
+  Falls solve_window(double centre, Minimum& best) const {
     double v[kBeam], distance[kBeam], noise[kBeam], value[kBeam];
-    const double middle = l_.step * __builtin_exp(centre);
+    const double middle = rho_at(centre);
     for (int i = 0; i < kBeam; ++i) v[i] = middle * window_.factor[i];
     evaluate(v, distance, noise, value);
     double d[kBeam], n[kBeam];
@@ -260,15 +281,17 @@ class RhoSearch {
       const double below = i + 1 < kBeam ? value[i + 1] : kInfinite;
       // F'' <= F: between nodes the bound may be lower than at both by a factor of 1.003.
       if (!(value[i] <= above && value[i] < below && value[i] <= times(0.01) * lowest)) continue;
-      const Point point = newton(d, n, value, i);
+      const Point point = newton(d, n, i);
       if (point.value < found.value) found = point;
     }
     if (found.value < best.value) {
       const double x = centre + kWindowHalfWidth * found.z;
-      best = {found.distance, found.noise, l_.step * __builtin_exp(mirrored_ ? -x : x), found.value,
+      best = {found.distance, found.noise, rho_at(mirrored_ ? -x : x), found.value,
               best.contested};
     }
-    return found.z;
+    const double low = times(kFall) * lowest;
+    return {value[kBeam - 1] < value[kBeam - 2] && value[kBeam - 1] < low,
+            value[0] < value[1] && value[0] < low};
   }
 
   struct Point {
@@ -320,10 +343,14 @@ class RhoSearch {
     out[2] = p2;
   }
 
-  /// The lowest point between the neighbours of node i, which is lower than they are.
-  Point newton(const double* d, const double* n, const double* value, int i) const {
+  /// The lowest point between the neighbours of node i, which is lower than they are. Two minima may share
+  /// such an interval, however shallow: it is sampled first.
+  Point newton(const double* d, const double* n, int i) const {
     double low = i + 1 < kBeam ? window_.node[i + 1] : -1, high = i > 0 ? window_.node[i - 1] : 1;
-    double z = i > 0 && i + 1 < kBeam ? vertex(i, value) : window_.node[i];
+    const double spacing = (high - low) / kBeam;
+    double z = low + (sample_interval(d, n, low, spacing) + 0.5) * spacing;
+    low = z - spacing > low ? z - spacing : low;
+    high = z + spacing < high ? z + spacing : high;
     for (int iteration = 0;; ++iteration) {
       vec at[3];
       derivatives(d, n, z, at);
@@ -340,19 +367,37 @@ class RhoSearch {
       if (end || (inside && step < kTaylor && step > -kTaylor)) {
         const double last = end ? 0 : step;
         const double distance = d0 + last * (d1 + last * d2), noise = n0 + last * (n1 + last * n2);
-        const double f = g > 0 ? distance / g + g * noise : 4 * distance * noise;
-        return {z + last, distance, noise, f > 0 ? f : kInfinite};
+        return {z + last, distance, noise, objective(distance, noise)};
       }
       z += step;
     }
   }
 
-  /// Vertex of the parabola through a node and its neighbours.
-  double vertex(int i, const double* value) const {
-    const double z = window_.node[i], above = window_.node[i - 1] - z, below = z - window_.node[i + 1];
-    const double up = (value[i - 1] - value[i]) / above, down = (value[i + 1] - value[i]) / below;
-    const double bend = (up + down) / (above + below);
-    return bend > 0 && bend < kInfinite ? z - 0.5 * (up - bend * above) / bend : z;
+  /// Which of kBeam points of an interval, in the middle of equal parts of it, is lowest.
+  int sample_interval(const double* d, const double* n, double low, double spacing) const {
+    constexpr int kVectors = kBeam / kLanes;
+    double at[kBeam], value[kBeam];
+    for (int i = 0; i < kBeam; ++i) at[i] = low + (i + 0.5) * spacing;
+    vec z[kVectors], p[kVectors], q[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      z[v] = load(at + v * kLanes);
+      p[v] = broadcast(d[kBeam - 1]);
+      q[v] = broadcast(n[kBeam - 1]);
+    }
+    for (int power = kBeam - 2; power >= 0; --power) {
+      const vec dp = broadcast(d[power]), np = broadcast(n[power]);
+      for (int v = 0; v < kVectors; ++v) {
+        p[v] = fma(p[v], z[v], dp);
+        q[v] = fma(q[v], z[v], np);
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      store(value + v * kLanes,
+            l_.gamma > 0 ? p[v] / broadcast(l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v]);
+    }
+    int lowest = 0;
+    for (int i = 1; i < kBeam; ++i) lowest = value[i] < value[lowest] ? i : lowest;
+    return lowest;
   }
 
   /// The third-order term of a step this long is below rounding.

@@ -195,12 +195,15 @@ class RhoSearch {
   /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
   /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
   /// G_m, rho is e^2 / v. The search is over x = log(v / e).
-  double rho_at(double x) const { return step_ * std::exp(mirrored_ ? -x : x); }
+  double rho_at(double x) const { return v_at(mirrored_ ? -x : x); }
+
+  /// The exponential alone may overflow.
+  double v_at(double x) const { return std::exp(std::log(step_) + x); }
 
   void evaluate(const ChainBuffer* chain, const double* x, int count, double* distance,
                 double* noise) const {
     double v[kWalkers];
-    for (int i = 0; i < count; ++i) v[i] = step_ * std::exp(x[i]);
+    for (int i = 0; i < count; ++i) v[i] = v_at(x[i]);
     evaluate_(chain, v, count, distance, noise);
     if (!mirrored_) return;
     // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.

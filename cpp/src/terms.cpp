@@ -26,15 +26,15 @@ constexpr std::int64_t kLongSchedule = 16384;
 
 /// Measured times on one thread, in nanoseconds; only the choice of method and threads rests on them.
 struct Cost {
-  double walk;    ///< one step back from one horizon that is walked alone
-  double pair;    ///< one target and one source of all horizons done directly
-  double search;  ///< of one horizon's free last step, besides walking
-  double build;   ///< block maps, a step
-  double tile;    ///< what a horizon costs where its neighbours are wanted too
-  double single;  ///< and where they are not
+  double horizon;  ///< of one done directly, besides its steps
+  double walk;     ///< of each of its steps where it is walked alone
+  double pair;     ///< and where all horizons are
+  double build;    ///< block maps, a step
+  double single;   ///< of a horizon far from others, after that
+  double tile;     ///< of one among others
 };
-constexpr Cost kGiven = {0.4, 0.07, 0, 12, 25, 3000};
-constexpr Cost kFree = {30, 15, 2e4, 15, 1000, 4000};
+constexpr Cost kGiven = {50, 0.35, 0.07, 10, 3000, 25};
+constexpr Cost kFree = {2e4, 30, 15, 15, 4e4, 350};
 
 class Runner {
  public:
@@ -87,8 +87,8 @@ class Runner {
   /// Rough times for one item on one thread, in nanoseconds.
   double direct_time() const {
     const double steps = static_cast<double>(batch_.steps), horizons = horizon_count();
-    if (batch_.horizons) return horizons * (cost().search + cost().walk * steps);
-    return horizons * (cost().search + cost().pair * steps);
+    if (batch_.horizons) return horizons * (cost().horizon + cost().walk * steps);
+    return horizons * (cost().horizon + cost().pair * steps);
   }
   double fast_time() const {
     const double steps = static_cast<double>(batch_.steps), horizons = horizon_count();

@@ -341,12 +341,12 @@ def terms(
     shape = problem.batch(rates)
     distance, noise = problem.split(None if rates is None else problem.weight(rates))
     with np.errstate(over="ignore"):
-        both = (distance * problem.radius * problem.radius, noise * problem.scale * problem.scale)
-    placed = (
-        problem.place_time(np.array(np.broadcast_to(term, (*shape, term.shape[-1]))))
-        for term in both
-    )
-    return Terms(*(term[()] for term in placed))
+        distance *= problem.radius * problem.radius
+        noise *= problem.scale * problem.scale
+    if distance.shape[:-1] != shape:  # several gammas share a split
+        distance = np.array(np.broadcast_to(distance, (*shape, distance.shape[-1])))
+        noise = np.array(np.broadcast_to(noise, (*shape, noise.shape[-1])))
+    return Terms(problem.place_time(distance)[()], problem.place_time(noise)[()])
 
 
 def tune(
@@ -403,8 +403,13 @@ def tune(
     problem = _problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
     distance, noise = problem.split(None)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        gamma = np.sqrt(distance) / np.sqrt(noise) * (problem.radius / problem.scale)
-        omega = 2 * np.sqrt(distance) * np.sqrt(noise) * (problem.radius * problem.scale)
-    gamma = np.where((noise == 0) | np.isinf(distance), np.inf, gamma)
-    omega = np.where(np.isinf(distance), np.inf, omega)
+        distance = np.sqrt(distance, out=distance)
+        noise = np.sqrt(noise, out=noise)
+        gamma = distance / noise
+        omega = np.multiply(distance, noise, out=noise)
+        gamma *= problem.radius / problem.scale
+        omega *= 2 * problem.radius * problem.scale
+    # Not a number is what no step, or no noise, leaves of an infinite gamma or bound.
+    np.copyto(gamma, np.inf, where=np.isnan(gamma))
+    np.copyto(omega, np.inf, where=np.isnan(omega))
     return Tuned(problem.place_time(gamma)[()], problem.place_time(omega)[()])

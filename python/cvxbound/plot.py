@@ -7,8 +7,8 @@
 [0.0482, 0.0254]
 
 ``plot.save(plot.figure(curves), "bounds.png")`` then draws the schedules above their bounds, each
-at its best base learning rate. A million steps are drawn from about a thousand, chosen where the
-curves bend.
+at its best base learning rate. The bound is computed at every step; where there are millions of
+them, it is drawn through the lowest and the highest value of each stretch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .bounds import curve as _curve
 from .bounds import tune as _tune
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -36,23 +36,20 @@ if TYPE_CHECKING:
     from ._arrays import Float, Int
     from ._names import Kind, LastStep
 
-__all__ = ["FORMATS", "ROUNDS", "Curve", "Loss", "check_path", "figure", "sample", "save"]
+__all__ = ["FORMATS", "Curve", "Loss", "check_path", "figure", "sample", "save"]
 
 FORMATS = (".pdf", ".png", ".svg")
 """What `save` can write."""
 
-ROUNDS = 1 + _horizons.ROUNDS
-"""How often `sample` calls its `progress` at most."""
-
-_HORIZONS = 1000
-# One horizon of `tight` costs a search: a fifth as many where the schedule is long.
-_HORIZONS_TIGHT, _LONG = 200, 50_000
+# As many stretches are narrower than a pixel of most figures.
+_STRETCHES = 500
 
 # The bound is drawn up to this many times its last value, and losses are fitted to it up to fewer.
 _TIMES_LAST, _TIMES_LAST_LOG, _TIMES_LAST_FIT = 3.0, 30.0, 2.5
 
 # Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_WIDTHS = {"last": 2.0, "tight": 1.1, "average": 0.7}  # where a figure has several kinds
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1)))
 
 
@@ -145,7 +142,6 @@ def sample(
     last_step: LastStep = "given",
     log_x: bool = False,
     nthreads: int | None = None,
-    progress: Callable[[], None] | None = None,
 ) -> Curve:
     """Compute what there is to draw of one schedule.
 
@@ -163,8 +159,6 @@ def sample(
         As for `cvxbound.bound`.
     log_x : bool, default False
         Whether the figure is to be logarithmic in the step, as in `figure`.
-    progress : callable, optional
-        Called without arguments, at most `ROUNDS` times.
 
     Returns
     -------
@@ -177,13 +171,13 @@ def sample(
 
     Notes
     -----
-    At most about 1000 horizons of O(T) each, 200 of `tight` for more than 50,000 steps.
+    O(T): the whole curve is computed, and a few thousand of its values are kept.
 
     Examples
     --------
     >>> import cvxbound as cb
     >>> curve = sample(cb.schedules.wsd(1_000_000))
-    >>> curve.horizon.size < 1200, curve.horizon[[0, -1]].tolist()
+    >>> curve.horizon.size < 5000, curve.horizon[[0, -1]].tolist()
     (True, [1, 1000000])
     """
     steps = np.asarray(eta, np.float64)
@@ -199,30 +193,19 @@ def sample(
                 "or repeat the step before it (last_step='repeat')"
             )
 
-    def omega(at: Int) -> Float:
-        values = _curve(
-            steps, gamma, G=G, D=D, kind=kind, last_step=last_step, at=at, nthreads=nthreads
-        )
-        if progress is not None:
-            progress()
-        return values
-
-    few = kind == "tight" and steps.size > _LONG
-    horizon, values = _sample(omega, steps, _HORIZONS_TIGHT if few else _HORIZONS, log_x)
-    step = np.union1d(_horizons.outline(steps, 500), _horizons.spread(steps.size, 500))
+    omega = _curve(steps, gamma, G=G, D=D, kind=kind, last_step=last_step, nthreads=nthreads)
+    step = _drawn(steps, log_x)
+    horizon = np.union1d(step, _drawn(omega, log_x))  # the bound bends where the schedule does
     normalised = D == 1 and bool(np.all(np.asarray(G) == 1))
-    return Curve(name, step, steps[step - 1], horizon, values, gamma, kind, normalised, loss)
+    return Curve(
+        name, step, steps[step - 1], horizon, omega[horizon - 1], gamma, kind, normalised, loss
+    )
 
 
-def _sample(
-    omega: Callable[[Int], Float], eta: Float, count: int, log_x: bool
-) -> tuple[Int, Float]:
-    if eta.size <= count:
-        every = np.arange(1, eta.size + 1)
-        return every, omega(every)
-    # The bound bends where the schedule does, however short its cycles are.
-    start = np.union1d(_horizons.spread(eta.size, count // 3), _horizons.outline(eta, count // 10))
-    return _horizons.refine(omega, start, count, logarithmic=log_x)
+def _drawn(values: Float, log_x: bool) -> Int:
+    """Steps through which a sequence is drawn."""
+    outline = _horizons.outline(values, _STRETCHES, logarithmic=log_x)
+    return np.union1d(outline, _horizons.spread(values.size, _STRETCHES))
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
@@ -371,11 +354,20 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     measured = [curve.loss for curve in curves if curve.loss is not None]
     fit = _fit_losses(curves) if measured else None
-    for curve, style in zip(curves, _styles(), strict=False):
+    several = len({curve.kind for curve in curves}) > 1
+    styles = dict(zip(dict.fromkeys(curve.label for curve in curves), _styles(), strict=False))
+    drawn: set[str] = set()
+    for curve in curves:
+        style = styles[curve.label]
+        if several:
+            style = style | {"linewidth": _WIDTHS.get(curve.kind, 1.6)}
         unit = " D/G" if curve.normalised else ""
-        label = f"{_short(curve.label)}: base LR {curve.gamma:.3g}{unit}"
-        top.plot(curve.step, curve.eta, label=label, **style)
-        bottom.plot(curve.horizon, _finite(curve.omega), **style)
+        kind = f", {curve.kind}" if several else ""
+        label = f"{_short(curve.label)}{kind}: base LR {curve.gamma:.3g}{unit}"
+        if curve.label not in drawn:
+            drawn.add(curve.label)
+            top.plot(curve.step, curve.eta, **styles[curve.label])
+        bottom.plot(curve.horizon, _finite(curve.omega), label=label, **style)
         if fit is not None and curve.loss is not None:
             values = fit.to_bound(curve.loss.value)
             thin = {"color": style["color"], "linewidth": 0.9, "alpha": 0.7}

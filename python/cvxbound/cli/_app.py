@@ -2,7 +2,6 @@
 
 # Annotations are read at run time: cyclopts makes the options of them.
 import contextlib
-import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,8 +55,8 @@ def compare_command(
     target = None if out is None else plot.check_path(out)
     subjects = _inputs.load(schedules, steps, logs, bound.last_step, label)
     problem = _reports.Problem.of(bound, default=("last", "tight"))
-    drawn = len(subjects) * plot.ROUNDS if target else 0
-    with _progress(len(subjects) * len(problem.kinds) + drawn) as tick:
+    parts = len(subjects) * len(problem.kinds) * (2 if target else 1)
+    with _progress(parts) as tick:
         report = _reports.compare(problem, subjects, tick)
         if target is not None:
             plot.save(plot.figure(_curves(problem, subjects, tick)), target)
@@ -135,7 +134,7 @@ def plot_command(
     subjects = _inputs.load(schedules, steps, logs, bound.last_step, label)
     problem = _reports.Problem.of(bound, default=("last",))
     losses = [_loss(subject, logs, loss_column) if loss else None for subject in subjects]
-    with _progress(len(subjects) * plot.ROUNDS) as tick:
+    with _progress(len(subjects) * len(problem.kinds)) as tick:
         curves = _curves(problem, subjects, tick, losses, log_x)
         plot.save(plot.figure(curves, log_x=log_x), target)
     shown = problem, subjects, curves, out
@@ -235,21 +234,22 @@ def _curves(
     losses: Sequence[plot.Loss | None] = (),
     log_x: bool = False,
 ) -> list[plot.Curve]:
-    """What a figure shows: the first bound of the problem, whichever else the tables have."""
+    """What a figure shows: all bounds of the problem, with the losses beside the first."""
     curves = []
-    for i, subject in enumerate(subjects):
-        with _inputs.fits(subject.label):
-            curve = plot.sample(
-                subject.schedule,
-                problem.gamma,
-                label=subject.label,
-                loss=losses[i] if losses else None,
-                kind=problem.kinds[0],
-                log_x=log_x,
-                progress=functools.partial(tick, f"{subject.label}: curve"),
-                **problem.arguments,
-            )
-        curves.append(curve)
+    for kind in problem.kinds:
+        for i, subject in enumerate(subjects):
+            with _inputs.fits(subject.label):
+                curve = plot.sample(
+                    subject.schedule,
+                    problem.gamma,
+                    label=subject.label,
+                    loss=losses[i] if losses and kind == problem.kinds[0] else None,
+                    kind=kind,
+                    log_x=log_x,
+                    **problem.arguments,
+                )
+            tick(f"{subject.label}: {kind} curve")
+            curves.append(curve)
     return curves
 
 
