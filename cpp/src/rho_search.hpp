@@ -61,14 +61,14 @@ class RhoSearch {
   /// `guess` is about what the minimum will be, 0 for no idea; it saves work and changes no result by
   /// more than rounding.
   Minimum run(double guess) {
-    if (!(guess > 0)) guess = rough();
+    if (!(guess > 0 && guess < kInfinite)) guess = rough();
     for (int attempt = 0; attempt < 4; ++attempt) {
       const double limit = guess * (1 + kSlack);
       const Range range = bracket(limit);
       scan(range.low, range.high);
       const double found = bound_of(value_[lowest_]);
-      if (found <= limit || !(found < kInfinite)) break;
-      guess = found;
+      if (found <= limit) break;
+      guess = found < kInfinite ? found : rough();
     }
     return refine();
   }
@@ -104,17 +104,21 @@ class RhoSearch {
       for (int i = 0; i < kBeam; ++i) noise[i] += l_.step * (l_.step / v[i]) * more;
     }
     const vec inverse = broadcast(1 / l_.gamma), gamma = broadcast(l_.gamma);
+    const vec smallest = broadcast(smallest_distance());
     for (int i = 0; i < kBeam; i += kLanes) {
       const vec d = load(distance + i), n = load(noise + i);
       const vec f = l_.gamma > 0 ? d * inverse + gamma * n : broadcast(4.0) * d * n;
       const vec infinite = broadcast(kInfinite);
-      const vec below = d >= broadcast(kSmallest) ? n : infinite;
-      store(value + i, below <= broadcast(kLargest) ? f : infinite);
+      const vec kept = d >= smallest ? f : infinite;
+      store(value + i, n <= broadcast(kLargest) ? kept : infinite);
     }
   }
 
+  /// A lost term does no harm beside another, only as a factor.
+  double smallest_distance() const { return l_.gamma > 0 ? 0 : kSmallest; }
+
   double objective(double d, double n) const {
-    if (!(d >= kSmallest && n <= kLargest)) return kInfinite;
+    if (!(d >= smallest_distance() && n <= kLargest)) return kInfinite;
     return l_.gamma > 0 ? d / l_.gamma + l_.gamma * n : 4 * d * n;
   }
 
