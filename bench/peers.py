@@ -39,14 +39,14 @@ def numpy_bound(eta):
     return 0.5 / distance[-1] + 0.5 * (eta[-1] + np.sum(eta[-2::-1] ** 2 / distance[:-1]))
 
 
-TILE = 256
+TILE, SHORT_TILE = 256, 32
 
 
 @numba.njit(fastmath=True, error_model="numpy")
-def inside_tile(eta, first, count):
+def inside_tile(eta, first, count, tile):
     """Distance to the start of the tile and noise from inside it, for each of its targets."""
-    distance = np.ones(TILE)
-    noise = np.zeros(TILE)
+    distance = np.ones(tile)
+    noise = np.zeros(tile)
     for j in range(count):
         distance[j] = eta[first + j]
         noise[j] = eta[first + j]
@@ -64,7 +64,7 @@ def tiled_curve(eta):
     for tile in numba.prange((steps + TILE - 1) // TILE):
         first = tile * TILE
         count = min(TILE, steps - first)
-        distance, noise = inside_tile(eta, first, count)
+        distance, noise = inside_tile(eta, first, count, TILE)
         for k in range(first - 1, -1, -1):
             step = eta[k]
             square = step * step
@@ -76,31 +76,57 @@ def tiled_curve(eta):
     return omega
 
 
+@numba.njit(fastmath=True, error_model="numpy")
+def four_fraction_tile(eta, first, omega, tile):
+    """The targets of one tile, one division for four sources."""
+    count = min(tile, eta.shape[0] - first)
+    distance, noise = inside_tile(eta, first, count, tile)
+    for k in range(first - 1, 2, -4):  # tiles hold a multiple of four steps
+        e0, e1, e2, e3 = eta[k], eta[k - 1], eta[k - 2], eta[k - 3]
+        q0, q1, q2, q3 = e0 * e0, e1 * e1, e2 * e2, e3 * e3
+        for j in range(tile):
+            a = distance[j]
+            b = a + e0
+            c = b + e1
+            d = c + e2
+            ab = a * b
+            cd = c * d
+            top = (q0 * b + q1 * a) * cd + (q2 * d + q3 * c) * ab
+            noise[j] += top / (ab * cd)
+            distance[j] = d + e3
+    for j in range(count):
+        omega[first + j] = 0.5 / distance[j] + 0.5 * noise[j]
+
+
 @numba.njit(parallel=True, fastmath=True, error_model="numpy")
 def four_fraction_curve(eta):
     """A tile of targets in cache, one division for four sources."""
-    steps = eta.shape[0]
-    omega = np.empty(steps)
-    for tile in numba.prange((steps + TILE - 1) // TILE):
-        first = tile * TILE
-        count = min(TILE, steps - first)
-        distance, noise = inside_tile(eta, first, count)
-        for k in range(first - 1, 2, -4):  # tiles hold a multiple of four steps
-            e0, e1, e2, e3 = eta[k], eta[k - 1], eta[k - 2], eta[k - 3]
-            q0, q1, q2, q3 = e0 * e0, e1 * e1, e2 * e2, e3 * e3
-            for j in range(TILE):
-                a = distance[j]
-                b = a + e0
-                c = b + e1
-                d = c + e2
-                ab = a * b
-                cd = c * d
-                top = (q0 * b + q1 * a) * cd + (q2 * d + q3 * c) * ab
-                noise[j] += top / (ab * cd)
-                distance[j] = d + e3
-        for j in range(count):
-            omega[first + j] = 0.5 / distance[j] + 0.5 * noise[j]
+    omega = np.empty(eta.shape[0])
+    for tile in numba.prange((eta.shape[0] + TILE - 1) // TILE):
+        four_fraction_tile(eta, tile * TILE, omega, TILE)
     return omega
+
+
+@numba.njit(parallel=True, fastmath=True, error_model="numpy")
+def four_fraction_curves(batch):
+    """The same for many short schedules."""
+    omega = np.empty(batch.shape)
+    for row in numba.prange(batch.shape[0]):
+        for first in range(0, batch.shape[1], SHORT_TILE):
+            four_fraction_tile(batch[row], first, omega[row], SHORT_TILE)
+    return omega
+
+
+@numba.njit(parallel=True, fastmath=True, error_model="numpy")
+def inside_block(eta):
+    """Noise from inside a block of steps, for each of its targets."""
+    noise = np.zeros(eta.shape[0])
+    for t in numba.prange(eta.shape[0]):
+        distance = eta[t]
+        for k in range(t - 1, -1, -1):
+            noise[t] += eta[k] * eta[k] / distance
+            distance += eta[k]
+    return noise
 
 
 @numba.njit(error_model="numpy")
