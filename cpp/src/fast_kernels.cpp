@@ -236,7 +236,7 @@ class Engine {
   /// from squares, which is `growth` times the first sum.
   static void through(const double* record, double width, const double* share, double growth, vec* R,
                       vec (*sum)[kVectors]) {
-    vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors];
+    vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors] = {};
     for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
       horner<kVectors>(record + kCoefficients + c * kStride, z, value);

@@ -78,6 +78,9 @@ class RhoSearch {
   /// Terms beyond these have lost digits, or will: no minimum is looked for there.
   static constexpr double kSmallest = 1e-305, kLargest = 1e305;
   static constexpr double kSpacing = 0.6;
+  static constexpr int kSamples = 64;
+  /// How much lower than the samples around it a minimum can be, by F'' <= F, and some.
+  static constexpr double kBetween = 1e-3;
   static constexpr int kMaxGrid = 4096;
   static constexpr int kMaxMoves = 4;
   /// How much higher than elsewhere in a window an end of it may be that leads to something lower.
@@ -277,15 +280,14 @@ class RhoSearch {
     evaluate(v, distance, noise, value);
     double d[kBeam], n[kBeam];
     transform(distance, noise, d, n);
-    double lowest = kInfinite;
-    for (int i = 0; i < kBeam; ++i) lowest = value[i] < lowest ? value[i] : lowest;
+    double sampled[kSamples];
+    const double lowest = sample_window(d, n, sampled);
     Point found = {0, 0, 0, kInfinite};
-    for (int i = 0; i < kBeam; ++i) {  // nodes are in falling order
-      const double above = i > 0 ? value[i - 1] : kInfinite;
-      const double below = i + 1 < kBeam ? value[i + 1] : kInfinite;
-      // F'' <= F: between nodes the bound may be lower than at both by a factor of 1.003.
-      if (!(value[i] <= above && value[i] < below && value[i] <= times(0.01) * lowest)) continue;
-      const Point point = newton(d, n, i);
+    for (int i = 0; i < kSamples; ++i) {
+      const double below = i > 0 ? sampled[i - 1] : kInfinite;
+      const double above = i + 1 < kSamples ? sampled[i + 1] : kInfinite;
+      if (!(sampled[i] <= below && sampled[i] < above && sampled[i] <= times(kBetween) * lowest)) continue;
+      const Point point = newton(d, n, sample_at(i));
       if (point.value < found.value) found = point;
     }
     if (found.value < best.value) {
@@ -293,7 +295,9 @@ class RhoSearch {
       best = {found.distance, found.noise, rho_at(mirrored_ ? -x : x), found.value,
               best.contested};
     }
-    const double low = times(kFall) * lowest;
+    double low = kInfinite;
+    for (int i = 0; i < kBeam; ++i) low = value[i] < low ? value[i] : low;
+    low *= times(kFall);
     return {value[kBeam - 1] < value[kBeam - 2] && value[kBeam - 1] < low,
             value[0] < value[1] && value[0] < low};
   }
@@ -347,14 +351,42 @@ class RhoSearch {
     out[2] = p2;
   }
 
-  /// The lowest point between the neighbours of node i, which is lower than they are. Two minima may share
-  /// such an interval, however shallow: it is sampled first.
-  Point newton(const double* d, const double* n, int i) const {
-    double low = i + 1 < kBeam ? window_.node[i + 1] : -1, high = i > 0 ? window_.node[i - 1] : 1;
-    const double spacing = (high - low) / kBeam;
-    double z = low + (sample_interval(d, n, low, spacing) + 0.5) * spacing;
-    low = z - spacing > low ? z - spacing : low;
-    high = z + spacing < high ? z + spacing : high;
+  static double sample_at(int i) { return (2 * i + 1 - kSamples) * (1.0 / kSamples); }
+
+  /// The objective, but for a constant factor, at points so dense that two minima between them differ by
+  /// less than anyone asks for; returns the lowest value.
+  double sample_window(const double* d, const double* n, double* value) const {
+    constexpr int kAtOnce = 4;
+    const vec infinite = broadcast(kInfinite);
+    vec lowest = infinite;
+    double at[kSamples];
+    for (int i = 0; i < kSamples; ++i) at[i] = sample_at(i);
+    for (int first = 0; first < kSamples; first += kAtOnce * kLanes) {
+      vec z[kAtOnce], p[kAtOnce], q[kAtOnce];
+      for (int v = 0; v < kAtOnce; ++v) {
+        z[v] = load(at + first + v * kLanes);
+        p[v] = broadcast(d[kBeam - 1]);
+        q[v] = broadcast(n[kBeam - 1]);
+      }
+      for (int power = kBeam - 2; power >= 0; --power) {
+        const vec dp = broadcast(d[power]), np = broadcast(n[power]);
+        for (int v = 0; v < kAtOnce; ++v) {
+          p[v] = fma(p[v], z[v], dp);
+          q[v] = fma(q[v], z[v], np);
+        }
+      }
+      for (int v = 0; v < kAtOnce; ++v) {
+        const vec f = l_.gamma > 0 ? p[v] * broadcast(1 / l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v];
+        lowest = min(lowest, f);
+        store(value + first + v * kLanes, f);
+      }
+    }
+    return smallest_lane(lowest);
+  }
+
+  /// The stationary point next to a sample that is lower than its neighbours.
+  Point newton(const double* d, const double* n, double z) const {
+    double low = z - 2.0 / kSamples, high = z + 2.0 / kSamples;
     for (int iteration = 0;; ++iteration) {
       vec at[3];
       derivatives(d, n, z, at);
@@ -375,33 +407,6 @@ class RhoSearch {
       }
       z += step;
     }
-  }
-
-  /// Which of kBeam points of an interval, in the middle of equal parts of it, is lowest.
-  int sample_interval(const double* d, const double* n, double low, double spacing) const {
-    constexpr int kVectors = kBeam / kLanes;
-    double at[kBeam], value[kBeam];
-    for (int i = 0; i < kBeam; ++i) at[i] = low + (i + 0.5) * spacing;
-    vec z[kVectors], p[kVectors], q[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      z[v] = load(at + v * kLanes);
-      p[v] = broadcast(d[kBeam - 1]);
-      q[v] = broadcast(n[kBeam - 1]);
-    }
-    for (int power = kBeam - 2; power >= 0; --power) {
-      const vec dp = broadcast(d[power]), np = broadcast(n[power]);
-      for (int v = 0; v < kVectors; ++v) {
-        p[v] = fma(p[v], z[v], dp);
-        q[v] = fma(q[v], z[v], np);
-      }
-    }
-    for (int v = 0; v < kVectors; ++v) {
-      store(value + v * kLanes,
-            l_.gamma > 0 ? p[v] / broadcast(l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v]);
-    }
-    int lowest = 0;
-    for (int i = 1; i < kBeam; ++i) lowest = value[i] < value[lowest] ? i : lowest;
-    return lowest;
   }
 
   /// The third-order term of a step this long is below rounding.
