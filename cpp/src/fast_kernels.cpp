@@ -591,7 +591,8 @@ class Engine {
     survey(options, begin, last, landscape);
     double guess = 0;
     const auto solve = [&](int i) {
-      const Minimum found = lowest(landscape[i], {*this, begin, i}, guess);
+      const Minimum found = lowest_bound(landscape[i], *s_.window, Beam{*this, begin, i}, guess);
+      if (found.value > 0) guess = found.value;
       out.distance[i] = found.distance;
       out.noise[i] = found.noise;
       out.rho[i] = found.rho;
@@ -631,22 +632,6 @@ class Engine {
       if (s_.eta[begin + i] > 0) last_positive = begin + i;
       length += s_.eta[begin + i];
     }
-  }
-
-  /// `guess` is about the value of the minimum, and becomes it.
-  Minimum lowest(const Landscape& landscape, const Beam& beam, double& guess) const {
-    const double norm = landscape.last_norm, gamma = landscape.gamma;
-    if (norm == 0) return {0, 0, kInf, 0, false};  // a zero gradient at x_t means f(x_t) = f*
-    if (landscape.step == 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
-      const double rho = gamma > 0 ? 1 / (gamma * norm) : 1;
-      return {0.5 / rho, 0.5 * rho * norm * norm, rho, 0, true};
-    }
-    // The same at the last point that a step was taken from.
-    if (kSquare && landscape.step_norm == 0) return {0, 0, 0, 0, true};
-    RhoSearch<Beam> search(landscape, *s_.window, beam);
-    const Minimum found = search.run(guess);
-    guess = found.value;
-    return found;
   }
 
   // Where steps and norms change slowly, so does the best rho. It is searched at a few horizons of a

@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include "basis.hpp"
+
 namespace cvxbound {
 
 /// Puts the singularities of a block map at |z| >= 3 + 2 sqrt(2).
@@ -27,29 +29,6 @@ constexpr int kFirstPiece = 512;
 constexpr int kPieces = 1024;
 constexpr double kPieceCentre = 1.4142135623730950488;
 constexpr double kPieceZeta = 0.17157287525380990240;  // 3 - 2 sqrt(2)
-
-/// Most coefficients of a polynomial.
-constexpr int kMaxOrder = 16;
-
-/// The Chebyshev nodes of one order, where R lies for them, and the way from values to coefficients.
-struct Basis {
-  int order;
-  double block_node[kMaxOrder];               ///< R / width
-  double piece_node[kMaxOrder];               ///< sqrt(R) / 2^i
-  double to_chebyshev[kMaxOrder][kMaxOrder];  ///< [node][k]
-  double to_monomial[kMaxOrder][kMaxOrder];   ///< [k][power]
-};
-
-/// Nodes of a window over log rho, in which the free last step is searched, and the same ways.
-constexpr int kWindowOrder = 16;
-constexpr double kWindowHalfWidth = 0.75;
-
-struct WindowBasis {
-  double node[kWindowOrder];    ///< z, falling
-  double factor[kWindowOrder];  ///< exp(kWindowHalfWidth z)
-  double to_chebyshev[kWindowOrder][kWindowOrder];
-  double to_monomial[kWindowOrder][kWindowOrder];
-};
 
 /// The maps of all complete aligned blocks: level l holds records of blocks of leaf 2^l steps.
 struct BlockTree {
@@ -122,10 +101,6 @@ struct FastKernels {
   void (*tile)(const FastSchedule& schedule, const FastOptions& options, std::int64_t edge, int first,
                int last, PrefixCache& cache, TileTerms& out);
 };
-
-/// Orders that are compiled, and the relative error they reach.
-constexpr int kOrders[] = {8, 12, 14};
-constexpr int kOrderCount = 3;
 
 /// The kernels for [tight][norms][order].
 struct FastTable {

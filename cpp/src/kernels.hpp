@@ -31,7 +31,7 @@ struct Chain {
 };
 
 /// Virtual steps rho walked side by side, in the lanes of a few SIMD vectors.
-constexpr int kWalkers = 32;
+constexpr int kWalkers = 16;
 
 /// kWalkers running values, each an unevaluated sum value + low, so that a million additions of the
 /// same step do not drift.

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "fast_kernels.hpp"
+#include "basis.hpp"
 #include "simd.hpp"
 
 namespace cvxbound {
@@ -77,7 +77,7 @@ class RhoSearch {
   static constexpr double kInfinite = __builtin_inf();
   /// Terms beyond these have lost digits, or will: no minimum is looked for there.
   static constexpr double kSmallest = 1e-305, kLargest = 1e305;
-  static constexpr double kSpacing = 0.6;
+  static constexpr double kSpacing = 0.25;
   static constexpr int kSamples = 64;
   /// How much lower than the samples around it a minimum can be, by F'' <= F, and some.
   static constexpr double kBetween = 1e-3;
@@ -292,8 +292,7 @@ class RhoSearch {
     }
     if (found.value < best.value) {
       const double x = centre + kWindowHalfWidth * found.z;
-      best = {found.distance, found.noise, rho_at(mirrored_ ? -x : x), found.value,
-              best.contested};
+      best = {found.distance, found.noise, rho_at(mirrored_ ? -x : x), found.value, best.contested};
     }
     double low = kInfinite;
     for (int i = 0; i < kBeam; ++i) low = value[i] < low ? value[i] : low;
@@ -376,7 +375,8 @@ class RhoSearch {
         }
       }
       for (int v = 0; v < kAtOnce; ++v) {
-        const vec f = l_.gamma > 0 ? p[v] * broadcast(1 / l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v];
+        const vec f =
+            l_.gamma > 0 ? p[v] * broadcast(1 / l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v];
         lowest = min(lowest, f);
         store(value + first + v * kLanes, f);
       }
@@ -422,6 +422,21 @@ class RhoSearch {
   int count_ = 0, lowest_ = 0;
   double value_[kMaxGrid];
 };
+
+/// The best last step, also where there is nothing to search for. `guess` as for RhoSearch::run.
+template <class Evaluate>
+Minimum lowest_bound(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate,
+                     double guess) {
+  const double norm = landscape.last_norm, gamma = landscape.gamma;
+  if (norm == 0) return {0, 0, __builtin_inf(), 0, true};  // a zero gradient at x_t means f(x_t) = f*
+  if (landscape.step == 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
+    const double rho = gamma > 0 ? 1 / (gamma * norm) : 1;
+    return {0.5 / rho, 0.5 * rho * norm * norm, rho, 0, true};
+  }
+  // The same at the last point that a step was taken from.
+  if (landscape.tight && landscape.step_norm == 0) return {0, 0, 0, 0, true};
+  return RhoSearch<Evaluate>(landscape, window, evaluate).run(guess);
+}
 
 }  // namespace
 }  // namespace cvxbound
