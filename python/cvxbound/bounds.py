@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _arrays, _backend
-from ._arrays import Float, Int
+from ._arrays import Float
+from ._backend import Request
 from ._messages import did_you_mean
 from ._names import Kind, LastStep, Method, check_names
 from ._results import Terms, Tuned
@@ -20,58 +21,37 @@ _RTOL = _arrays.SMALLEST_RTOL
 class _Problem(NamedTuple):
     """The checked arguments that all functions share; time is the last axis of every array."""
 
-    eta: Float
-    norms: _arrays.Norms
+    request: Request  # without a batch: gamma may add axes to it
     radius: float
-    kind: str
-    last_step: str
-    at: Int | None
-    method: str
-    rtol: float
-    nthreads: int
     axis: int  # of time in the result, negative
 
     @property
     def is_free(self) -> bool:
         """Whether the split depends on gamma, through the virtual last step."""
-        return self.kind == "tight" or self.last_step == "free"
+        return self.request.kind == "tight" or self.request.last_step == "free"
 
     @property
     def scale(self) -> Float:
         """The constant factor of G, with an axis for the horizons."""
-        return self.norms.scale[..., None]
+        return self.request.norms.scale[..., None]
 
     def batch(self, gamma: Float | None = None) -> tuple[int, ...]:
         """The leading axes of the result."""
-        shapes = {"eta": self.eta.shape[:-1], "G": self.norms.batch}
+        shapes = {"eta": self.request.eta.shape[:-1], "G": self.request.norms.batch}
         if gamma is not None:
             shapes["gamma"] = gamma.shape
         return _arrays.broadcast_batch(**shapes)
 
-    def request(self, batch: tuple[int, ...]) -> _backend.Request:
-        """What the core has to do, for D = 1 and G in units of its scale."""
-        return _backend.Request(
-            eta=self.eta,
-            norms=self.norms,
-            batch=batch,
-            kind=self.kind,
-            last_step=self.last_step,
-            at=self.at,
-            method=self.method,
-            rtol=self.rtol,
-            nthreads=self.nthreads,
-        )
-
     def split(self, weight: Float | None) -> tuple[Float, Float]:
         """Distance and noise for D = 1 and G in units of its scale, (*batch, horizons)."""
         weight = weight if self.is_free else None
-        return _backend.split(self.request(self.batch(weight)), weight)
+        return _backend.split(self.request._replace(batch=self.batch(weight)), weight)
 
     def omega(self, weight: Float) -> Float:
         """The bound in units of D G, (*batch, horizons)."""
         batch = self.batch(weight)
         if self.is_free or math.prod(batch) == math.prod(self.batch()):
-            return _backend.omega(self.request(batch), weight)
+            return _backend.omega(self.request._replace(batch=batch), weight)
         # Several gammas share a schedule: its terms are computed once.
         distance, noise = self.split(weight)
         weight = weight[..., None]
@@ -80,20 +60,20 @@ class _Problem(NamedTuple):
     def weight(self, gamma: Float) -> Float:
         """Gamma in units of D / G, where the bound is D G (distance / weight + weight noise)."""
         with np.errstate(over="ignore", under="ignore"):
-            weight = np.asarray(gamma * self.norms.scale / self.radius)
+            weight = np.asarray(gamma * self.request.norms.scale / self.radius)
         return _arrays.positive_array(weight, "gamma G / D")
 
     def place_time(self, values: Float) -> Float:
         """Drop the time axis of (*batch, horizons) for one horizon, or move it to its place."""
-        if self.at is not None and self.at.ndim == 0:
+        if self.request.at is not None and self.request.at.ndim == 0:
             return values[..., 0]
         return np.moveaxis(values, -1, self.axis) if self.axis != -1 else values
 
     def check_out(self, out: object, batch: tuple[int, ...]) -> None:
         """Refuse an `out` that cannot take the result, before the work is done."""
         shape = list(batch)
-        if self.at is None or self.at.ndim:
-            count = self.eta.shape[-1] if self.at is None else self.at.size
+        if self.request.at is None or self.request.at.ndim:
+            count = self.request.eta.shape[-1] if self.request.at is None else self.request.at.size
             shape.insert(len(shape) + 1 + self.axis, count)
         if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != tuple(shape):
             came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else repr(type(out))
@@ -121,15 +101,18 @@ def _problem(
     if isinstance(at, str) and not every:
         raise did_you_mean(at, ("all",), "at")
     return _Problem(
-        eta=steps,
-        norms=_arrays.norm_array(G, count, axis),
+        request=Request(
+            eta=steps,
+            norms=_arrays.norm_array(G, count, axis),
+            batch=(),
+            kind=kind,
+            last_step=last_step,
+            at=np.array(count) if at is None else None if every else _arrays.horizons(at, count),
+            method=method,
+            rtol=_arrays.tolerance(rtol, method),
+            nthreads=_arrays.thread_count(nthreads),
+        ),
         radius=_arrays.positive_scalar(D, "D"),
-        kind=kind,
-        last_step=last_step,
-        at=np.array(count) if at is None else None if every else _arrays.horizons(at, count),
-        method=method,
-        rtol=_arrays.tolerance(rtol, method),
-        nthreads=_arrays.thread_count(nthreads),
         axis=axis,
     )
 
