@@ -190,8 +190,9 @@ def bound(
 
     Notes
     -----
-    O(T) time a schedule. Relative error below 1e-14 log2(T): distances are only ever formed by
-    adding steps, walking backwards from the target, and never as differences of prefix sums.
+    O(T) time a schedule. Relative error below 1e-14 log2(T), or 1e-12 for a free last step of a
+    long schedule: distances are only ever formed by adding steps, walking backwards from the
+    target, and never as differences of prefix sums.
 
     References
     ----------
