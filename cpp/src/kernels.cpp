@@ -3,6 +3,7 @@
 #include "kernels.hpp"
 
 #include "rational.hpp"
+#include "recursion.hpp"
 #include "simd.hpp"
 
 namespace cvxbound {
@@ -207,17 +208,16 @@ constexpr int kShared = 4;
 /// the start of its tile.
 void near_field(const double* eta, const double* norm, double* R, double* sum) {
   // Steps before the tile are replaced by zeros: they belong to the far field.
-  double step[2 * kTile] = {}, root[2 * kTile] = {};
+  double step[2 * kTile] = {}, weight[2 * kTile];
   for (int i = 0; i < kTile; ++i) {
     step[kTile + i] = eta[i];
-    root[kTile + i] = norm ? eta[i] * norm[i] : eta[i];
+    weight[i] = weight[kTile + i] = norm ? norm[i] : 1.0;
   }
   for (int first = 0; first < kTile; first += kLanes) {
-    vec distance = load(R + first), total = {};
+    vec distance = load(R + first), total = {}, unused = {};
     for (int back = 1; back < first + kLanes; ++back) {
-      const vec r = load(root + kTile + first - back);
-      total += r * (r / distance);
-      distance += load(step + kTile + first - back);
+      const int source = kTile + first - back;
+      Last::step<true>(load(step + source), load(weight + source), distance, unused, total);
     }
     store(R + first, distance);
     store(sum + first, total);
