@@ -221,4 +221,5 @@ def hostile(steps: int, rng: np.random.Generator) -> list[Case]:
         Case("long runs of zeros, random norms", eta["long runs of zeros"], norm[::-1].copy()),
         Case("bursts, random norms", eta["bursts"], norm),
         Case("rising, norms with zeros", eta["rising"], zero),
+        Case("rising, no norms for a while", eta["rising"], np.where(t % 500 < 300, 0.0, norm)),
     ]

@@ -10,11 +10,11 @@
 namespace cvxbound {
 namespace {
 
-/// Steps of a leaf and of a tile where every horizon is searched, which walks each of them many times.
-constexpr int kSearchLeaf = 16, kSearchTile = 32;
+/// Steps of a leaf where every horizon is searched.
+constexpr int kSearchLeaf = 16;
 
-/// The same where last steps are given, and how far before its first horizon the edge of a tile lies:
-/// distances at the edge then span few pieces of its prefix function.
+/// Steps of a leaf and of a tile where last steps are given, and how far before its first horizon the edge
+/// of a tile lies: distances at the edge then span few pieces of its prefix function.
 constexpr int kGivenLeaf = 64, kGivenTile = 128, kGivenLag = 32;
 static_assert(kGivenTile + kGivenLag <= kMaxReach && kGivenLeaf <= kMaxLeaf, "buffers must fit");
 

@@ -50,6 +50,8 @@ class Engine {
   static constexpr int kVectors = (kOrder + kLanes - 1) / kLanes;
   static constexpr int kStride = kVectors * kLanes;
   static_assert(kStride <= kMaxOrder, "padding must fit");
+  /// By how many more powers of two than the block just walked an edge has to be divisible for a walk to
+  /// go on with its prefix function: more make fewer functions with longer walks to them.
   static constexpr int kAhead = 2;
   /// A record: width, roots of the sums of squares, coefficients.
   static constexpr int kRoot = 1;
@@ -145,11 +147,12 @@ class Engine {
     const double width = record[0];
     double unit[kChannels];  // of eta, in a sum that is one of eta^2
     for (int c = 0; c < kChannels; ++c) unit[c] = record[kRoot + c] > 0 ? width / record[kRoot + c] : 0;
+    const double root_unit = record[kRoot + kNoise];
     vec state[kVectors];
     for (int v = 0; v < kVectors; ++v) state[v] = state_of(load(s.basis->block_node + v * kLanes));
     for (int k = s.leaf - 1; k >= 0; --k) {
       const double step = eta[k] / width;
-      const double norm = kNorms ? (step > 0 ? root[k] / record[kRoot + kNoise] / step : 0) : 1.0;
+      const double norm = kNorms ? (step > 0 && root[k] > 0 ? root[k] / root_unit / step : 0) : 1.0;
       for (int v = 0; v < kVectors; ++v) {
         Walked::template step<kNorms>(broadcast(step), broadcast(norm), state[v], sum[0][v],
                                       sum[kNoise][v]);
@@ -570,20 +573,32 @@ class Engine {
           Walked::template step<kNorms>(eta, norm, state[v], near[0][v], near[kNoise][v]);
         }
       }
-      const std::int64_t edge = begin / engine.s_.leaf;
-      const vec before = broadcast(kRecursion.linear * engine.s_.before[edge].length);
-      vec root[kBeamVectors], far[kChannels][kBeamVectors] = {};
-      for (int v = 0; v < kBeamVectors; ++v) root[v] = Walked::kRooted ? state[v] : sqrt(state[v]);
-      engine.template add_prefix<kBeamVectors>(edge, root, far);
+      vec terms[2][kBeamVectors];
+      engine.template finish<kBeamVectors>(begin, state, near[kNoise], terms[0], terms[1]);
       for (int v = 0; v < kBeamVectors; ++v) {
-        vec end = distance_of(state[v]) + before;
-        if (kSquare) end += far[0][v];
-        store(distance + v * kLanes, 0.5 / end);
         const vec last = load(rho + v * kLanes) * broadcast(last_norm) * broadcast(last_norm);
-        store(noise + v * kLanes, 0.5 * (last + near[kNoise][v] + far[kNoise][v]));
+        store(distance + v * kLanes, terms[0][v]);
+        store(noise + v * kLanes, terms[1][v] + 0.5 * last);
       }
     }
   };
+
+  /// Distance and noise, but for that of the last step, of walks that have come to the edge at step
+  /// `begin`.
+  template <int kCount>
+  void finish(std::int64_t begin, const vec* state, const vec* near, vec* distance, vec* noise) const {
+    const std::int64_t edge = begin / s_.leaf;
+    const vec before = broadcast(kRecursion.linear * s_.before[edge].length);
+    vec root[kCount], far[kChannels][kCount] = {};
+    for (int v = 0; v < kCount; ++v) root[v] = Walked::kRooted ? state[v] : sqrt(state[v]);
+    add_prefix<kCount>(edge, root, far);
+    for (int v = 0; v < kCount; ++v) {
+      vec end = distance_of(state[v]) + before;
+      if (kSquare) end += far[0][v];
+      distance[v] = 0.5 / end;
+      noise[v] = 0.5 * (near[v] + far[kNoise][v]);
+    }
+  }
 
   void free_tile(const FastOptions& options, std::int64_t begin, int first, int last,
                  TileTerms& out) const {
@@ -598,7 +613,7 @@ class Engine {
       out.rho[i] = found.rho;
       return !found.contested && found.rho > 0 && found.rho < kInf;
     };
-    if (first > 0 || last < kTracked || s_.tile != kTracked || !is_smooth(begin)) {
+    if (first > 0 || last < kSearchTile || !is_smooth(begin)) {
       for (int i = first; i < last; ++i) solve(i);
       return;
     }
@@ -638,7 +653,6 @@ class Engine {
   // tile, the anchors, and interpolated between them; lanes are then horizons, and four points around
   // each interpolated rho tell whether it is good enough.
 
-  static constexpr int kTracked = 32;
   static constexpr int kAnchors = 4;
   static constexpr int kAnchor[kAnchors] = {1, 10, 21, 30};
 
@@ -668,10 +682,10 @@ class Engine {
 
   /// Whether steps and norms stay within a quarter of each other in a tile and in the one before.
   bool is_smooth(std::int64_t begin) const {
-    if (begin < kTracked) return false;
+    if (begin < kSearchTile) return false;
     const auto smooth = [&](const double* x) {
       vec low = broadcast(kInf), high = {};
-      for (int i = -kTracked; i < kTracked; i += kLanes) {
+      for (int i = -kSearchTile; i < kSearchTile; i += kLanes) {
         low = min(low, load(x + begin + i));
         high = max(high, load(x + begin + i));
       }
@@ -694,26 +708,19 @@ class Engine {
     vec state[kPoints], near[kChannels][kPoints] = {};
     for (int p = 0; p < kPoints; ++p) state[p] = state_of(load(rho) * broadcast(kFactor[p]));
     // Steps before the tile are replaced by zeros: they belong to the prefix function.
-    double eta[2 * kTracked] = {}, norm[2 * kTracked] = {};
-    std::memcpy(eta + kTracked, s_.eta + begin, kTracked * sizeof *eta);
-    if (kNorms) std::memcpy(norm + kTracked, s_.norm + begin, kTracked * sizeof *norm);
+    double eta[2 * kSearchTile] = {}, norm[2 * kSearchTile] = {};
+    std::memcpy(eta + kSearchTile, s_.eta + begin, kSearchTile * sizeof *eta);
+    if (kNorms) std::memcpy(norm + kSearchTile, s_.norm + begin, kSearchTile * sizeof *norm);
     for (int back = 1; back < i + kLanes; ++back) {
-      const vec e = load(eta + kTracked + i - back), g = load(norm + kTracked + i - back);
+      const vec e = load(eta + kSearchTile + i - back), g = load(norm + kSearchTile + i - back);
       for (int p = 0; p < kPoints; ++p) {
         Walked::template step<kNorms>(e, g, state[p], near[0][p], near[kNoise][p]);
       }
     }
-    const std::int64_t edge = begin / s_.leaf;
-    const vec before = broadcast(kRecursion.linear * s_.before[edge].length);
-    vec distance[kPoints], noise[kPoints], value[kPoints], root[kPoints], far[kChannels][kPoints] = {};
-    for (int p = 0; p < kPoints; ++p) root[p] = Walked::kRooted ? state[p] : sqrt(state[p]);
-    add_prefix<kPoints>(edge, root, far);
+    vec distance[kPoints], noise[kPoints], value[kPoints];
+    finish<kPoints>(begin, state, near[kNoise], distance, noise);
     for (int p = 0; p < kPoints; ++p) {
-      vec end = distance_of(state[p]) + before;
-      if (kSquare) end += far[0][p];
-      distance[p] = 0.5 / end;
-      const vec last = load(rho) * broadcast(kFactor[p]) * load(last_norm) * load(last_norm);
-      noise[p] = 0.5 * (last + near[kNoise][p] + far[kNoise][p]);
+      noise[p] += 0.5 * load(rho) * broadcast(kFactor[p]) * load(last_norm) * load(last_norm);
       value[p] = options.gamma > 0 ? distance[p] / options.gamma + options.gamma * noise[p]
                                    : distance[p] * noise[p];
     }

@@ -70,6 +70,9 @@ struct PrefixCache {
   double* coefficients;  ///< [slots][pieces][2 kMaxOrder]
 };
 
+/// Horizons in a tile where each of them is searched.
+constexpr int kSearchTile = 32;
+
 /// Largest leaf, and largest number of steps from the edge a tile hangs on to its end.
 constexpr int kMaxLeaf = 64;
 constexpr int kMaxReach = 160;
