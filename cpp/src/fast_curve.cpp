@@ -151,9 +151,14 @@ void FastCurve::evaluate_tile(std::int64_t edge, const Targets& targets, const s
   TileTerms terms;
   kernels_.tile(schedule_, options_, edge, static_cast<int>(offset(from)),
                 static_cast<int>(offset(to - 1) + 1), cache, terms);
+  if (!order) {
+    const std::int64_t i = offset(from);
+    targets.write(from, to - from, terms.distance + i, terms.noise + i, terms.rho + i);
+    return;
+  }
   for (std::int64_t rank = from; rank < to; ++rank) {
     const std::int64_t i = offset(rank);
-    targets.write(order ? order[rank] : rank, {terms.distance[i], terms.noise[i], terms.rho[i]});
+    targets.write(order[rank], {terms.distance[i], terms.noise[i], terms.rho[i]});
   }
 }
 

@@ -136,8 +136,9 @@ class Engine {
   static double root_of_squares(const double* x, int count) {
     double largest = 0, sum = 0;
     for (int k = 0; k < count; ++k) largest = x[k] > largest ? x[k] : largest;
-    if (!(largest > 0)) return 0;
-    for (int k = 0; k < count; ++k) sum += (x[k] / largest) * (x[k] / largest);
+    if (!(largest > 1e-305)) return 0;  // what such roots add is lost beside anything
+    const double inverse = 1 / largest;
+    for (int k = 0; k < count; ++k) sum += (x[k] * inverse) * (x[k] * inverse);
     return largest * __builtin_sqrt(sum);
   }
 

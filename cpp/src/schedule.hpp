@@ -1,6 +1,7 @@
 // One schedule, the horizons wanted of it, and what all methods share: checks and conventions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -49,6 +50,15 @@ struct Targets {
     if (out.noise) out.noise[i] = split.noise;
     if (out.rho) out.rho[i] = split.rho;
     if (out.omega) out.omega[i] = split.distance / gamma + gamma * split.noise;
+  }
+  /// The same for neighbours, entry i and those after it.
+  void write(std::int64_t i, std::int64_t size, const double* distance, const double* noise,
+             const double* rho) const {
+    if (out.distance) std::copy_n(distance, size, out.distance + i);
+    if (out.noise) std::copy_n(noise, size, out.noise + i);
+    if (out.rho) std::copy_n(rho, size, out.rho + i);
+    if (!out.omega) return;
+    for (std::int64_t j = 0; j < size; ++j) out.omega[i + j] = distance[j] / gamma + gamma * noise[j];
   }
 };
 
