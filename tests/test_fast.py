@@ -30,7 +30,7 @@ def cases(steps):
 
 
 def some_horizons(steps, count=60):
-    """Those of the foundation's list, the ends of tiles, and random ones; few of a long schedule."""
+    """Some early and late, the ends of tiles, and random ones; few of a long schedule."""
     if steps > 100_000:
         return np.array([1000, steps // 2, steps - 1, steps])
     random = np.random.default_rng(steps).integers(1, steps + 1, count)
