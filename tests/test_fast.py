@@ -25,8 +25,10 @@ needs_long_double = pytest.mark.skipif(
 
 @functools.lru_cache(maxsize=2)
 def cases(steps):
+    """Ordinary and hostile ones; every fifth of the longest."""
     rng = np.random.default_rng(steps)
-    return oracle.schedules(steps, rng) + oracle.hostile(steps, rng)
+    every = oracle.schedules(steps, rng) + oracle.hostile(steps, rng)
+    return every[::5] if steps > 100_000 else every
 
 
 def some_horizons(steps, count=60):
@@ -118,6 +120,23 @@ def test_no_rho_on_a_dense_grid_does_better(name):
         walked = _core.walk(_core.Kind.tight, case.eta[:t].copy(), None, grid)
         best = bound_of(*walked).min()
         assert bound_of(distance[t - 1], noise[t - 1]) <= best * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("method", ["direct", "fast"])
+@pytest.mark.parametrize("gamma", [None, 1e-3, 1e3])
+@pytest.mark.parametrize("kind", ["last", "tight"])
+def test_norms_over_many_decades(kind, gamma, method):
+    """Against a dense grid that the search knows nothing of."""
+    rng = np.random.default_rng(0)
+    grid = np.geomspace(1e-80, 1e60, 8000)
+    for steps in (2, 3, 8, 31, 40):
+        for decades in (3, 30):
+            eta = 10.0 ** rng.uniform(-2, 0, steps)
+            norm = 10.0 ** rng.uniform(-decades, 0, steps)
+            case = oracle.Case("", eta, norm)
+            distance, noise, _ = split(case, [steps], kind, "free", gamma, method)
+            best = bound_of(*_core.walk(getattr(_core.Kind, kind), eta, norm, grid), gamma).min()
+            assert bound_of(distance[0], noise[0], gamma) <= best * (1 + 1e-9)
 
 
 def valleys(eta, norm, gamma):

@@ -1,7 +1,6 @@
 #include "fast_curve.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -21,8 +20,9 @@ static_assert(kGivenTile + kGivenLag <= kMaxReach && kGivenLeaf <= kMaxLeaf, "bu
 /// Leaves whose maps, with all that is built on them, are one unit of work.
 constexpr std::int64_t kUnitLeaves = 512;
 
-/// Steps whose horizons are one unit of work; a unit fills its prefix functions anew.
-constexpr std::int64_t kUnitSteps = 16384;
+/// Steps whose horizons are one unit of work, between two looks for an interrupt; a unit fills its prefix
+/// functions anew.
+constexpr std::int64_t kGivenUnit = 16384, kSearchUnit = 2048;
 
 }  // namespace
 
@@ -125,13 +125,14 @@ void FastCurve::evaluate(const Targets& targets, const std::function<void()>& in
     return std::upper_bound(order.begin(), order.end(), step, after) - order.begin();
   };
   const std::int64_t tile = schedule_.tile, lag = schedule_.lag;
+  const std::int64_t unit_steps = options_.free ? kSearchUnit : kGivenUnit;
   int slots = 1;
   for (std::int64_t n = schedule_.tree.leaves * schedule_.leaf / tile; n > 0; n /= 2) ++slots;
-  parallel_for((schedule_.steps + kUnitSteps - 1) / kUnitSteps, workspace_.threads(),
+  parallel_for((schedule_.steps + unit_steps - 1) / unit_steps, workspace_.threads(),
                [&](std::int64_t unit, int worker) {
                  PrefixCache& cache = workspace_.prefixes_[worker].empty(slots);
-                 const std::int64_t end = (unit + 1) * kUnitSteps;
-                 for (std::int64_t edge = unit * kUnitSteps; edge < end; edge += tile) {
+                 const std::int64_t end = (unit + 1) * unit_steps;
+                 for (std::int64_t edge = unit * unit_steps; edge < end; edge += tile) {
                    const std::int64_t from = rank(edge > 0 ? edge + lag : 0);
                    const std::int64_t to = rank(std::min(edge + lag + tile, schedule_.steps));
                    if (from < to) {

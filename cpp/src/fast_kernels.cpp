@@ -282,7 +282,8 @@ class Engine {
     }
   }
 
-  void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
+  /// Out of line, as leap_leaf is: fill_piece recurses, and their frames are large.
+  __attribute__((noinline)) void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
     if (!kSquare && leap_leaf(leaf, R, sum[0])) return;
     vec state[kVectors];
     for (int v = 0; v < kVectors; ++v) state[v] = state_of(R[v]);
@@ -296,7 +297,7 @@ class Engine {
   }
 
   /// The same for `last`, if steps and distances do not span too many decades.
-  bool leap_leaf(std::int64_t leaf, vec* R, vec* sum) const {
+  __attribute__((noinline)) bool leap_leaf(std::int64_t leaf, vec* R, vec* sum) const {
     const std::int64_t begin = leaf * s_.leaf;
     RationalSteps steps;
     if (!steps.load_steps(s_.eta + begin, kNorms ? s_.norm + begin : nullptr, s_.leaf)) return false;

@@ -58,8 +58,8 @@ class RhoSearch {
         log_length_(__builtin_log(l_.length) - log_step_),
         degree_(l_.gamma > 0 ? 1 : 2) {}
 
-  /// `guess` is about what the minimum will be, 0 for no idea; it saves work and changes no result by
-  /// more than rounding.
+  /// `guess` is about what the minimum will be, 0 for no idea; it saves work, and decides nothing unless
+  /// minima are as good as equal.
   Minimum run(double guess) {
     if (!(guess > 0 && guess < kInfinite)) guess = rough();
     for (int attempt = 0; attempt < 4; ++attempt) {
@@ -77,6 +77,7 @@ class RhoSearch {
   static constexpr double kInfinite = __builtin_inf();
   /// Terms beyond these have lost digits, or will: no minimum is looked for there.
   static constexpr double kSmallest = 1e-305, kLargest = 1e305;
+  static constexpr double kLogRange = 690;
   static constexpr double kSpacing = 0.25;
   static constexpr int kSamples = 64;
   /// How much lower than the samples around it a minimum can be, by F'' <= F, and some.
@@ -183,7 +184,7 @@ class RhoSearch {
   /// Below 2^-60 of the last step `last` is flat where G_m = 0.
   Range bracket(double best) const {
     constexpr double kLog2 = 0.69314718055994530942;
-    double low = -60 * kLog2, high;
+    double low = swapped_ > 0 ? -kInfinite : -60 * kLog2, high;
     if (l_.gamma > 0) {
       high = __builtin_log(2 * best / l_.gamma) - 2 * __builtin_log(held_) - log_step_;
       low = log_max(low, __builtin_log(l_.gamma / (2 * best)) + 2 * __builtin_log(swapped_) + log_step_);
@@ -197,12 +198,16 @@ class RhoSearch {
       }
       if (!l_.tight) {
         const double c = (swapped_ / best) * (swapped_ / best), relative = __builtin_exp(log_length_);
-        low = log_max(low, __builtin_log(2 * c / (relative + __builtin_sqrt(relative * relative + 4 * c))));
+        const double root = __builtin_log(2 * c / (relative + __builtin_sqrt(relative * relative + 4 * c)));
+        low = log_max(low, root);
       }
     }
     if (l_.tight) low = log_max(low, 0.0);
     if (!(low > -kInfinite && low < kInfinite)) low = 0;
-    if (!(high > -kInfinite && high < kInfinite)) return {low, low + 60 * kLog2};
+    if (!(high > -kInfinite && high < kInfinite)) high = low + 60 * kLog2;
+    // Beyond, v is no ordinary number.
+    low = log_max(low, -kLogRange - log_step_);
+    high = high < kLogRange - log_step_ ? high : kLogRange - log_step_;
     return {low, high > low + kSpacing ? high : low + kSpacing};
   }
 
@@ -220,8 +225,7 @@ class RhoSearch {
     for (int i = 0; i < count_; ++i) {
       const double x = low_ + i * spacing_;
       if (value_[i] > contest || x < reached || (x > first.low && x < first.high)) continue;
-      const bool minimum =
-          (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
+      const bool minimum = is_minimum(i);
       if (minimum) best.contested = true;
       if (value_[i] > (minimum ? limit : hidden) || is_flat(i, best.value)) continue;
       best.contested = true;

@@ -45,6 +45,10 @@ struct Targets {
   double gamma;  ///< in units of D / G; 0: the best one, where the last step is free
 
   std::int64_t horizon(std::int64_t i) const { return horizons ? horizons[i] : i + 1; }
+  /// What the last of the horizons sees of a schedule.
+  Schedule seen(const Schedule& steps) const {
+    return {steps.eta, steps.norm, horizons ? *std::max_element(horizons, horizons + count) : count};
+  }
   void write(std::int64_t i, const Split& split) const {
     if (out.distance) out.distance[i] = split.distance;
     if (out.noise) out.noise[i] = split.noise;

@@ -1,6 +1,7 @@
 #include "search.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "basis.hpp"
 #include "rho_search.hpp"
@@ -110,12 +111,13 @@ Split best_rho(const Kernels& kernels, const Recursion& recursion, const Sources
   const Landscape landscape = landscape_of(kernels, recursion, sources, gamma);
   const Walks walks = {kernels, recursion, sources, landscape.length};
   const Minimum found = lowest_bound(landscape, window_basis(), walks, 0);
-  Split best = {found.distance, found.noise, found.rho};
   // The terms were interpolated; a walk from the rho found leaves no error but its own.
-  if (best.rho > kSmallestRho && best.rho < 1 / kSmallestRho) {
+  if (found.rho > kSmallestRho && found.rho < 1 / kSmallestRho) {
+    Split best = {0, 0, found.rho};
     walk_together(kernels, recursion, sources, landscape.length, &best.rho, 1, &best.distance, &best.noise);
+    if (std::isfinite(best.distance) && std::isfinite(best.noise)) return best;
   }
-  return best;
+  return {found.distance, found.noise, found.rho};
 }
 
 }  // namespace cvxbound

@@ -21,8 +21,8 @@ namespace {
 /// them is obeyed all the same.
 constexpr double kSerialWork = 1e6;
 
-/// An item's curve is long enough here to be worth sharing between threads, and to be interruptible.
-constexpr std::int64_t kLongSchedule = 16384;
+/// An item that takes longer, in nanoseconds, is shared between threads, and can be interrupted.
+constexpr double kLongItem = 2e7;
 
 /// Measured times on one thread, in nanoseconds; only the choice of method and threads rests on them.
 struct Cost {
@@ -47,7 +47,7 @@ class Runner {
     const int threads = options_.threads > 0   ? options_.threads
                         : work() < kSerialWork ? 1
                                                : default_threads();
-    const bool many_short = batch_.steps < kLongSchedule && batch_.items >= 2 * threads;
+    const bool many_short = item_time() < kLongItem && batch_.items >= 2 * threads;
     const bool by_item = many_short || horizons == 1 || options_.kind == Kind::average;
     const int outer = by_item ? threads : 1, inner = by_item ? 1 : threads;
     std::vector<FastWorkspace> workspaces;
@@ -101,11 +101,12 @@ class Runner {
            (options_.rtol >= kBestTolerance && fast_time() < direct_time());
   }
 
-  double work() const {
-    const double items = static_cast<double>(batch_.items);
-    if (options_.kind == Kind::average) return items * static_cast<double>(batch_.steps) * 4;
-    return items * (is_fast() ? fast_time() : direct_time());
+  double item_time() const {
+    if (options_.kind == Kind::average) return static_cast<double>(batch_.steps) * 4;
+    return is_fast() ? fast_time() : direct_time();
   }
+
+  double work() const { return static_cast<double>(batch_.items) * item_time(); }
 
   double gamma(std::int64_t item) const {
     if (!batch_.gamma) return kBest;
@@ -124,7 +125,8 @@ class Runner {
       average(kernels_, steps, options_.last_step, targets);
     } else if (is_fast() && FastCurve::covers(check(kernels_, steps))) {
       const FastOptions fast = {is_free(), options_.last_step == LastStep::repeat, targets.gamma};
-      FastCurve(kernels_, recursion, steps, fast, options_.rtol, workspace).run(targets, interrupt);
+      FastCurve(kernels_, recursion, targets.seen(steps), fast, options_.rtol, workspace)
+          .run(targets, interrupt);
     } else if (is_free()) {
       direct_free(kernels_, recursion, steps, targets, threads, interrupt);
     } else {

@@ -72,8 +72,10 @@ struct Terms {
 /// A horizon whose last step is zero after a positive one has noise = inf for `last`; one before
 /// which all steps are zero has distance = inf.
 ///
-/// Cost: O(t) a horizon; all horizons O(T) for `average` and O(T^2) otherwise. Relative error below
-/// 1e-14 log2(T). Results do not depend on the number of threads.
+/// Cost: Method::direct takes O(t) for one horizon and O(T^2) for all, with a relative error below 1e-13
+/// (1e-14 log2(T) for one horizon); Method::fast takes O(T) for all, with a relative error below rtol;
+/// Method::automatic takes the cheaper one. `average` is O(T). Results do not depend on the number of
+/// threads.
 /// Throws std::invalid_argument naming row and entry for a step or norm out of range.
 void terms(const Batch& batch, const Options& options, const Terms& out);
 
