@@ -180,10 +180,7 @@ class Engine {
   }
 
   static void add_groups(const RationalSteps& steps, int groups, vec* R, vec* sum) {
-    for (int g = groups - 1; g >= 0; --g) {
-      add_rational<kVectors>(steps.num[0] + g, steps.den[0] + g, RationalSteps::kMaxGroups, R, sum);
-      for (int v = 0; v < kVectors; ++v) R[v] += broadcast(steps.width[g]);
-    }
+    for (int g = groups - 1; g >= 0; --g) add_group<kVectors>(steps, g, R, sum);
   }
 
   /// Sums from the nodes, in units of root^2 / width, to the coefficients of a map.
