@@ -1,6 +1,7 @@
 // The textbook bound of the averaged iterate.
 #pragma once
 
+#include "adjoint.hpp"
 #include "kernels.hpp"
 #include "schedule.hpp"
 
@@ -11,5 +12,8 @@ namespace cvxbound {
 ///
 /// O(T) for any number of horizons.
 void average(const Kernels& kernels, const Schedule& steps, LastStep last_step, const Targets& targets);
+
+/// Adds the derivatives of the weighted bounds of an objective (adjoint.hpp). O(T).
+void average_adjoint(const Schedule& steps, const Objective& objective);
 
 }  // namespace cvxbound

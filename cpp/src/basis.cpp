@@ -47,6 +47,9 @@ Basis make_basis(int order) {
   }
   fill_to_chebyshev(order, basis.to_chebyshev);
   fill_to_monomial(order, basis.to_monomial);
+  for (int i = 0; i < order; ++i) {
+    for (int k = 0; k < order; ++k) basis.to_nodes[k][i] = basis.to_chebyshev[i][k];
+  }
   return basis;
 }
 

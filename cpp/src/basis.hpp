@@ -14,6 +14,7 @@ struct Basis {
   double piece_node[kMaxOrder];               ///< sqrt(R) / 2^i
   double to_chebyshev[kMaxOrder][kMaxOrder];  ///< [node][k]
   double to_monomial[kMaxOrder][kMaxOrder];   ///< [k][power]
+  double to_nodes[kMaxOrder][kMaxOrder];      ///< [k][node], the transpose of to_chebyshev
 };
 
 /// Nodes of a window over log rho, in which the free last step is searched, and the same ways.

@@ -17,9 +17,6 @@ constexpr int kSearchLeaf = 16;
 constexpr int kGivenLeaf = 64, kGivenTile = 128, kGivenLag = 32;
 static_assert(kGivenTile + kGivenLag <= kMaxReach && kGivenLeaf <= kMaxLeaf, "buffers must fit");
 
-/// Leaves whose maps, with all that is built on them, are one unit of work.
-constexpr std::int64_t kUnitLeaves = 512;
-
 /// Steps whose horizons are one unit of work, between two looks for an interrupt; a unit fills its prefix
 /// functions anew.
 constexpr std::int64_t kGivenUnit = 16384, kSearchUnit = 2048;
@@ -51,19 +48,6 @@ FastCurve::FastCurve(const Kernels& kernels, const Recursion& recursion, const S
   schedule_.leaf = options.free ? kSearchLeaf : kGivenLeaf;
   schedule_.tile = options.free ? kSearchTile : kGivenTile;
   schedule_.lag = options.free ? 0 : kGivenLag;
-  BlockTree& tree = schedule_.tree;
-  // No map is needed beyond the edge of the last tile.
-  const std::int64_t tiles = std::max<std::int64_t>(steps.steps - 1 - schedule_.lag, 0) / schedule_.tile;
-  tree.leaves = tiles * (schedule_.tile / schedule_.leaf);
-  std::int64_t blocks = 0;
-  for (std::int64_t n = tree.leaves; n > 0; n /= 2) blocks += n;
-  double* next = workspace.maps_.reserve(blocks * kernels_.record);
-  for (int level = 0; tree.leaves >> level > 0; ++level) {
-    tree.level[level] = next;
-    next += (tree.leaves >> level) * kernels_.record;
-  }
-  schedule_.before = workspace.before_.reserve(tree.leaves + 1);
-  schedule_.before[0] = {0, steps.norm ? 0.0 : 1.0, -1};
 }
 
 bool FastCurve::covers(const Ranges& ranges) {
@@ -71,42 +55,12 @@ bool FastCurve::covers(const Ranges& ranges) {
 }
 
 void FastCurve::run(const Targets& targets, const std::function<void()>& interrupt) {
-  build(interrupt);
+  // No map is needed beyond the edge of the last tile.
+  const std::int64_t tiles =
+      std::max<std::int64_t>(schedule_.steps - 1 - schedule_.lag, 0) / schedule_.tile;
+  build_maps(kernels_, tiles * (schedule_.tile / schedule_.leaf), schedule_, workspace_.maps_,
+             workspace_.threads(), interrupt);
   evaluate(targets, interrupt);
-}
-
-void FastCurve::build(const std::function<void()>& interrupt) {
-  const BlockTree& tree = schedule_.tree;
-  int unit_levels = 0;
-  while (kUnitLeaves >> unit_levels > 0) ++unit_levels;
-  parallel_for((tree.leaves + kUnitLeaves - 1) / kUnitLeaves, workspace_.threads(),
-               [&](std::int64_t unit, int) {
-                 std::int64_t first = unit * kUnitLeaves, last = std::min(first + kUnitLeaves, tree.leaves);
-                 kernels_.leaves(schedule_, first, last);
-                 for (int level = 1; level < unit_levels; ++level) {
-                   first /= 2;
-                   last /= 2;
-                   if (first < last) kernels_.merge(schedule_, level, first, last);
-                 }
-               },
-               interrupt);
-  for (int level = unit_levels; tree.leaves >> level > 0; ++level) {
-    kernels_.merge(schedule_, level, 0, tree.leaves >> level);
-  }
-  accumulate();
-}
-
-/// What the leaves found of themselves becomes what lies before each edge.
-void FastCurve::accumulate() {
-  Accumulator length;
-  for (std::int64_t leaf = 1; leaf <= schedule_.tree.leaves; ++leaf) {
-    Before& now = schedule_.before[leaf];
-    const Before& last = schedule_.before[leaf - 1];
-    length.add(now.length);
-    now.length = length.value();
-    now.largest_norm = std::max(now.largest_norm, last.largest_norm);
-    if (now.last_positive < 0) now.last_positive = last.last_positive;
-  }
 }
 
 void FastCurve::evaluate(const Targets& targets, const std::function<void()>& interrupt) {

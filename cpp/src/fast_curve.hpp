@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <vector>
 
+#include "block_maps.hpp"
 #include "fast_kernels.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
@@ -16,23 +16,6 @@ namespace cvxbound {
 
 /// The smallest relative error the kernels are made for.
 constexpr double kBestTolerance = 1e-12;
-
-/// An array that grows, does not keep what it held, and is not touched before it is used.
-template <class T>
-class Scratch {
- public:
-  T* reserve(std::int64_t size) {
-    if (size > size_) {
-      data_.reset(new T[static_cast<std::size_t>(size)]);
-      size_ = size;
-    }
-    return data_.get();
-  }
-
- private:
-  std::unique_ptr<T[]> data_;
-  std::int64_t size_ = 0;
-};
 
 /// Memory that serves one schedule after another, and the number of threads for each.
 class FastWorkspace {
@@ -53,8 +36,7 @@ class FastWorkspace {
     PrefixCache& empty(int slots_needed);
   };
 
-  Scratch<double> maps_;
-  Scratch<Before> before_;
+  MapsMemory maps_;
   std::vector<Prefix> prefixes_;
 };
 
@@ -74,8 +56,6 @@ class FastCurve {
   void run(const Targets& targets, const std::function<void()>& interrupt);
 
  private:
-  void build(const std::function<void()>& interrupt);
-  void accumulate();
   void evaluate(const Targets& targets, const std::function<void()>& interrupt);
   void evaluate_tile(std::int64_t edge, const Targets& targets, const std::int64_t* order,
                      std::int64_t from, std::int64_t to, PrefixCache& cache) const;

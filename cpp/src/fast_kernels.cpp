@@ -2,6 +2,7 @@
 // table it defines; nothing else may leave this translation unit (see simd.hpp).
 #include "fast_kernels.hpp"
 
+#include "block_map.hpp"
 #include "rational.hpp"
 #include "recursion.hpp"
 #include "rho_search.hpp"
@@ -13,20 +14,6 @@ namespace {
 constexpr double kInf = __builtin_inf();
 
 inline int trailing_zeros(std::int64_t n) { return __builtin_ctzll(static_cast<unsigned long long>(n)); }
-
-/// sqrt(a^2 + b^2) for a, b >= 0 of any size.
-inline double hypotenuse(double a, double b) {
-  const double large = a > b ? a : b, small = a > b ? b : a;
-  if (!(large > 0)) return 0;
-  const double ratio = small / large;
-  return large * __builtin_sqrt(1 + ratio * ratio);
-}
-
-inline double square_of_ratio(double part, double whole) {
-  if (!(whole > 0)) return 0;
-  const double ratio = part / whole;
-  return ratio * ratio;
-}
 
 constexpr int kMantissaBits = 52;
 
@@ -40,37 +27,16 @@ inline double piece_unit(int piece) {
 
 template <class Walked, bool kNorms, int kOrder>
 class Engine {
-  static constexpr Recursion kRecursion = Walked::recursion;
-  static constexpr bool kSquare = kRecursion.square > 0;
-  /// Sums kept for a block: of eta^2 / R, which R grows by, and of (eta G)^2 / R, the noise; one where
-  /// the first is not needed or is the second.
-  static constexpr int kChannels = kSquare && kNorms ? 2 : 1;
-  static constexpr int kNoise = kChannels - 1;
-  /// Vectors that hold a value for each node, and coefficients.
-  static constexpr int kVectors = (kOrder + kLanes - 1) / kLanes;
-  static constexpr int kStride = kVectors * kLanes;
-  static_assert(kStride <= kMaxOrder, "padding must fit");
+  using Map = BlockMap<Walked, kNorms, kOrder>;
+  static constexpr Recursion kRecursion = Map::kRecursion;
+  static constexpr bool kSquare = Map::kSquare;
+  static constexpr int kChannels = Map::kChannels, kNoise = Map::kNoise;
+  static constexpr int kVectors = Map::kVectors, kStride = Map::kStride;
   /// By how many more powers of two than the block just walked an edge has to be divisible for a walk to
   /// go on with its prefix function: more make fewer functions with longer walks to them.
   static constexpr int kAhead = 2;
-  /// A record: width, roots of the sums of squares, coefficients.
-  static constexpr int kRoot = 1;
-  static constexpr int kCoefficients = 4;
 
  public:
-  static constexpr int kRecord = kCoefficients + kChannels * kStride;
-
-  static void leaves(const FastSchedule& s, std::int64_t first, std::int64_t last) {
-    for (std::int64_t leaf = first; leaf < last; ++leaf) leaf_map(s, leaf);
-  }
-
-  static void merge(const FastSchedule& s, int level, std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) {
-      const double* left = s.tree.level[level - 1] + 2 * i * kRecord;
-      merged_map(*s.basis, left, left + kRecord, s.tree.level[level] + i * kRecord);
-    }
-  }
-
   static void tile(const FastSchedule& s, const FastOptions& options, std::int64_t begin, int first,
                    int last, PrefixCache& cache, TileTerms& out) {
     const Engine engine(s, cache);
@@ -85,178 +51,10 @@ class Engine {
   Engine(const FastSchedule& schedule, PrefixCache& cache)
       : s_(schedule), basis_(*schedule.basis), cache_(cache), tile_leaves_(schedule.tile / schedule.leaf) {}
 
-  // --- block maps ------------------------------------------------------------------------------
-
-  static double norm_at(const FastSchedule& s, std::int64_t k) { return kNorms ? s.norm[k] : 1.0; }
-
-  /// What a walk carries for R, and back.
-  static vec state_of(vec R) { return Walked::kRooted ? sqrt(R) : R; }
-  static vec distance_of(vec state) { return Walked::kRooted ? state * state : state; }
-
-  /// Values at the nodes to coefficients of powers of z.
-  static void transform(const Basis& basis, const double* value, double* coefficient) {
-    double series[kStride];
-    product(basis.to_chebyshev, value, series);
-    product(basis.to_monomial, series, coefficient);
-  }
-
-  static void product(const double (*matrix)[kMaxOrder], const double* x, double* y) {
-    vec sum[kVectors] = {};
-    for (int i = 0; i < kOrder; ++i) {
-      const vec xi = broadcast(x[i]);
-      for (int v = 0; v < kVectors; ++v) sum[v] = fma(xi, load(matrix[i] + v * kLanes), sum[v]);
-    }
-    for (int v = 0; v < kVectors; ++v) store(y + v * kLanes, sum[v]);
-  }
-
-  /// Walks a leaf from the nodes, with everything in units of its width and roots.
-  static void leaf_map(const FastSchedule& s, std::int64_t leaf) {
-    const std::int64_t begin = leaf * s.leaf;
-    const double* eta = s.eta + begin;
-    double root[kMaxLeaf] = {}, length = 0, norm = kNorms ? 0 : 1;
-    std::int64_t last_positive = -1;
-    for (int k = 0; k < s.leaf; ++k) {
-      root[k] = eta[k] * norm_at(s, begin + k);
-      length += eta[k];
-      if (eta[k] > 0) last_positive = begin + k;
-      if (kNorms && s.norm[begin + k] > norm) norm = s.norm[begin + k];
-    }
-    s.before[leaf + 1] = {length, norm, last_positive};
-    double* record = s.tree.level[0] + leaf * kRecord;
-    record[0] = kRecursion.linear * length;
-    if (kChannels == 2) record[kRoot] = root_of_squares(eta, s.leaf);
-    record[kRoot + kNoise] = root_of_squares(root, s.leaf);
-    vec sum[kChannels][kVectors] = {};
-    if (length > 0 && (kSquare || !walk_rational(s, eta, record, sum))) {
-      walk_in_units(s, eta, root, record, sum);
-    }
-    finish_map(*s.basis, sum, record);
-  }
-
-  static double root_of_squares(const double* x, int count) {
-    double largest = 0, sum = 0;
-    for (int k = 0; k < count; ++k) largest = x[k] > largest ? x[k] : largest;
-    if (!(largest > 1e-305)) return 0;  // what such roots add is lost beside anything
-    const double inverse = 1 / largest;
-    for (int k = 0; k < count; ++k) sum += (x[k] * inverse) * (x[k] * inverse);
-    return largest * __builtin_sqrt(sum);
-  }
-
-  /// Sums over a leaf from the nodes: steps in units of the width, sums in units of root^2 / width.
-  static void walk_in_units(const FastSchedule& s, const double* eta, const double* root,
-                            const double* record, vec (*sum)[kVectors]) {
-    const double width = record[0];
-    double unit[kChannels];  // of eta, in a sum that is one of eta^2
-    for (int c = 0; c < kChannels; ++c) unit[c] = record[kRoot + c] > 0 ? width / record[kRoot + c] : 0;
-    const double root_unit = record[kRoot + kNoise];
-    vec state[kVectors];
-    for (int v = 0; v < kVectors; ++v) state[v] = state_of(load(s.basis->block_node + v * kLanes));
-    for (int k = s.leaf - 1; k >= 0; --k) {
-      const double step = eta[k] / width;
-      const double norm = kNorms ? (step > 0 && root[k] > 0 ? root[k] / root_unit / step : 0) : 1.0;
-      for (int v = 0; v < kVectors; ++v) {
-        Walked::template step<kNorms>(broadcast(step), broadcast(norm), state[v], sum[0][v],
-                                      sum[kNoise][v]);
-      }
-    }
-    for (int c = 0; c < kChannels; ++c) {
-      if (kNorms && c == kNoise) continue;
-      for (int v = 0; v < kVectors; ++v) sum[c][v] *= broadcast(unit[c] * unit[c]);
-    }
-  }
-
-  /// The same for `last`, if steps do not span too many decades.
-  static bool walk_rational(const FastSchedule& s, const double* eta, const double* record,
-                            vec (*sum)[kVectors]) {
-    RationalSteps steps;
-    if (!steps.load_steps(eta, kNorms ? s.norm + (eta - s.eta) : nullptr, s.leaf)) return false;
-    const double width = record[0] / steps.unit;
-    const double root = record[kRoot] > 0 ? steps.root_unit / record[kRoot] : 0;
-    vec R[kVectors];
-    for (int v = 0; v < kVectors; ++v) R[v] = load(s.basis->block_node + v * kLanes) * broadcast(width);
-    add_groups(steps, s.leaf / kGroup, R, sum[0]);
-    for (int v = 0; v < kVectors; ++v) sum[0][v] *= broadcast(width * root * root);
-    return true;
-  }
-
-  static void add_groups(const RationalSteps& steps, int groups, vec* R, vec* sum) {
-    for (int g = groups - 1; g >= 0; --g) add_group<kVectors>(steps, g, R, sum);
-  }
-
-  /// Sums from the nodes, in units of root^2 / width, to the coefficients of a map.
-  static void finish_map(const Basis& basis, const vec (*sum)[kVectors], double* record) {
-    double value[kStride];
-    for (int c = 0; c < kChannels; ++c) {
-      for (int v = 0; v < kVectors; ++v) {
-        const vec shifted = load(basis.block_node + v * kLanes) + broadcast(kShift);
-        store(value + v * kLanes, sum[c][v] * shifted);
-      }
-      transform(basis, value, record + kCoefficients + c * kStride);
-    }
-  }
-
-  /// z of a block map and 1 / (R + kShift width) for it.
-  static vec block_variable(vec width, vec R, vec& inverse) {
-    inverse = 1.0 / fma(broadcast(kShift), width, R);
-    return fma(broadcast(kScale) * width, inverse, broadcast(-1.0));
-  }
-
-  template <int kCount>
-  static void horner(const double* coefficient, const vec* z, vec* value) {
-    for (int v = 0; v < kCount; ++v) value[v] = broadcast(coefficient[kOrder - 1]);
-    for (int power = kOrder - 2; power >= 0; --power) {
-      const vec c = broadcast(coefficient[power]);
-      for (int v = 0; v < kCount; ++v) value[v] = fma(value[v], z[v], c);
-    }
-  }
-
-  /// Right child, then left child, from the nodes of the parent, in units of its width and roots.
-  static void merged_map(const Basis& basis, const double* left, const double* right, double* record) {
-    const double width = left[0] + right[0];
-    record[0] = width;
-    for (int c = 0; c < kChannels; ++c) {
-      record[kRoot + c] = hypotenuse(left[kRoot + c], right[kRoot + c]);
-    }
-    vec sum[kChannels][kVectors] = {};
-    if (width > 0) {
-      vec R[kVectors];
-      for (int v = 0; v < kVectors; ++v) R[v] = load(basis.block_node + v * kLanes);
-      const double* const children[] = {right, left};
-      for (const double* child : children) {
-        double share[kChannels];
-        for (int c = 0; c < kChannels; ++c) {
-          share[c] = square_of_ratio(child[kRoot + c], record[kRoot + c]);
-        }
-        through(child, child[0] / width, share, square_of_ratio(record[kRoot], width), R, sum);
-      }
-    }
-    finish_map(basis, sum, record);
-  }
-
-  /// Takes R through a block: sums += share / (R + kShift width) * polynomial, R += width + the part
-  /// from squares, which is `growth` times the first sum.
-  static void through(const double* record, double width, const double* share, double growth, vec* R,
-                      vec (*sum)[kVectors]) {
-    vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors] = {};
-    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
-    for (int c = 0; c < kChannels; ++c) {
-      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
-      for (int v = 0; v < kVectors; ++v) {
-        value[v] *= broadcast(share[c]) * inverse[v];
-        sum[c][v] += value[v];
-        if (c == 0) grown[v] = value[v];
-      }
-    }
-    for (int v = 0; v < kVectors; ++v) {
-      R[v] += broadcast(width);
-      if (kSquare) R[v] = fma(grown[v], broadcast(growth), R[v]);
-    }
-  }
-
   // --- prefix functions ------------------------------------------------------------------------
 
   const double* block(int level, std::int64_t index) const {
-    return s_.tree.level[level] + index * kRecord;
+    return s_.tree.level[level] + index * Map::kRecord;
   }
 
   /// Walks back from an edge to an earlier one that has a prefix function, and returns it. The lanes go
@@ -270,7 +68,7 @@ class Engine {
       if (block(0, edge - 1)[0] <= low) {
         const int highest = trailing_zeros(edge);
         while (level < highest && block(level + 1, (edge >> (level + 1)) - 1)[0] <= low) ++level;
-        jump(block(level, (edge >> level) - 1), R, sum);
+        Map::jump(block(level, (edge >> level) - 1), R, sum);
         edge -= std::int64_t{1} << level;
       } else {
         walk_leaf(--edge, R, sum);
@@ -283,14 +81,14 @@ class Engine {
   __attribute__((noinline)) void walk_leaf(std::int64_t leaf, vec* R, vec (*sum)[kVectors]) const {
     if (!kSquare && leap_leaf(leaf, R, sum[0])) return;
     vec state[kVectors];
-    for (int v = 0; v < kVectors; ++v) state[v] = state_of(R[v]);
+    for (int v = 0; v < kVectors; ++v) state[v] = Map::state_of(R[v]);
     for (std::int64_t k = (leaf + 1) * s_.leaf - 1; k >= leaf * s_.leaf; --k) {
-      const vec eta = broadcast(s_.eta[k]), norm = broadcast(norm_at(s_, k));
+      const vec eta = broadcast(s_.eta[k]), norm = broadcast(Map::norm_at(s_, k));
       for (int v = 0; v < kVectors; ++v) {
         Walked::template step<kNorms>(eta, norm, state[v], sum[0][v], sum[kNoise][v]);
       }
     }
-    for (int v = 0; v < kVectors; ++v) R[v] = distance_of(state[v]);
+    for (int v = 0; v < kVectors; ++v) R[v] = Map::distance_of(state[v]);
   }
 
   /// The same for `last`, if steps and distances do not span too many decades.
@@ -305,31 +103,13 @@ class Engine {
         if (!(x[v][i] >= RationalSteps::kLow && x[v][i] <= RationalSteps::kHigh)) return false;
       }
     }
-    add_groups(steps, s_.leaf / kGroup, x, total);
+    Map::add_groups(steps, s_.leaf / kGroup, x, total);
     const vec unit = broadcast(steps.unit), root = broadcast(steps.root_unit);
     for (int v = 0; v < kVectors; ++v) {
       R[v] = x[v] * unit;
       sum[v] += root * (total[v] * (root / unit));
     }
     return true;
-  }
-
-  /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
-  /// square need not be in range.
-  static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
-    const vec width = broadcast(record[0]);
-    vec z[kVectors], inverse[kVectors], value[kVectors];
-    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(width, R[v], inverse[v]);
-    for (int c = 0; c < kChannels; ++c) {
-      const vec root = broadcast(record[kRoot + c]);
-      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
-      for (int v = 0; v < kVectors; ++v) {
-        value[v] = root * value[v] * (root * inverse[v]);
-        sum[c][v] += value[v];
-        if (kSquare && c == 0) R[v] += value[v];
-      }
-    }
-    for (int v = 0; v < kVectors; ++v) R[v] += width;
   }
 
   std::int64_t* stamps(int slot) const { return cache_.stamp + std::int64_t{slot} * kPieces; }
@@ -370,7 +150,7 @@ class Engine {
     for (int c = 0; c < kChannels; ++c) {
       double value[kStride], *coefficient = coefficients(slot, piece) + c * kStride;
       for (int v = 0; v < kVectors; ++v) store(value + v * kLanes, sum[c][v]);
-      transform(basis_, value, coefficient);
+      Map::transform(basis_, value, coefficient);
       saturate(coefficient);
     }
     stamps(slot)[piece] = cache_.epoch[slot];
@@ -404,7 +184,7 @@ class Engine {
       const double* coefficient = prefix_piece(edge, piece_of(common));
       for (int c = 0; c < kChannels; ++c) {
         vec value[kCount];
-        horner<kCount>(coefficient + c * kStride, z, value);
+        Map::template horner<kCount>(coefficient + c * kStride, z, value);
         for (int v = 0; v < kCount; ++v) sum[c][v] += value[v];
       }
       return;
@@ -464,7 +244,7 @@ class Engine {
     double moved = before;
     for (int i = 0; i < last; ++i) {
       if (i >= first) {
-        const double norm = norm_at(s_, begin + i);
+        const double norm = Map::norm_at(s_, begin + i);
         out.noise[i] = 0.5 * ((out.rho[i] * norm) * norm + sum[i]);
         if (!(out.rho[i] > 0)) {  // a zero after any movement makes the noise infinite
           out.distance[i] = moved > 0 ? 0.5 / moved : kInf;
@@ -498,8 +278,8 @@ class Engine {
       int g = first / kGroup;
       within_group(steps, g, x, total);
       within_group(steps, g + 1, x + kGroupVectors, total + kGroupVectors);
-      add_group<kGroupVectors>(steps, g, x + kGroupVectors, total + kGroupVectors);
-      while (--g >= 0) add_group<kBandVectors>(steps, g, x, total);
+      Map::template add_group<kGroupVectors>(steps, g, x + kGroupVectors, total + kGroupVectors);
+      while (--g >= 0) Map::template add_group<kBandVectors>(steps, g, x, total);
       const vec root = broadcast(steps.root_unit), share = broadcast(steps.root_unit / unit);
       for (int v = 0; v < kBandVectors; ++v) {
         store(R + first + v * kLanes, x[v] * broadcast(unit));
@@ -507,12 +287,6 @@ class Engine {
       }
     }
     return true;
-  }
-
-  template <int kCount>
-  static void add_group(const RationalSteps& steps, int g, vec* x, vec* sum) {
-    add_rational<kCount>(steps.num[0] + g, steps.den[0] + g, RationalSteps::kMaxGroups, x, sum);
-    for (int v = 0; v < kCount; ++v) x[v] += broadcast(steps.width[g]);
   }
 
   /// Sources in the group of their targets; x becomes the distance from its start.
@@ -541,7 +315,7 @@ class Engine {
     double eta[2 * kMaxReach] = {}, norm[2 * kMaxReach] = {};
     for (int i = 0; i < last; ++i) {
       eta[kMaxReach + i] = s_.eta[begin + i];
-      norm[kMaxReach + i] = norm_at(s_, begin + i);
+      norm[kMaxReach + i] = Map::norm_at(s_, begin + i);
     }
     for (; first < last; first += kLanes) {
       vec distance = load(R + first), total = {}, unused = {};
@@ -565,9 +339,9 @@ class Engine {
     void operator()(const double* rho, double last_norm, double* distance, double* noise) const {
       constexpr int kBeamVectors = kBeam / kLanes;
       vec state[kBeamVectors], near[kChannels][kBeamVectors] = {};
-      for (int v = 0; v < kBeamVectors; ++v) state[v] = state_of(load(rho + v * kLanes));
+      for (int v = 0; v < kBeamVectors; ++v) state[v] = Map::state_of(load(rho + v * kLanes));
       for (std::int64_t k = begin + inside - 1; k >= begin; --k) {
-        const vec eta = broadcast(engine.s_.eta[k]), norm = broadcast(norm_at(engine.s_, k));
+        const vec eta = broadcast(engine.s_.eta[k]), norm = broadcast(Map::norm_at(engine.s_, k));
         for (int v = 0; v < kBeamVectors; ++v) {
           Walked::template step<kNorms>(eta, norm, state[v], near[0][v], near[kNoise][v]);
         }
@@ -592,7 +366,7 @@ class Engine {
     for (int v = 0; v < kCount; ++v) root[v] = Walked::kRooted ? state[v] : sqrt(state[v]);
     add_prefix<kCount>(edge, root, far);
     for (int v = 0; v < kCount; ++v) {
-      vec end = distance_of(state[v]) + before;
+      vec end = Map::distance_of(state[v]) + before;
       if (kSquare) end += far[0][v];
       distance[v] = 0.5 / end;
       noise[v] = 0.5 * (near[v] + far[kNoise][v]);
@@ -637,11 +411,11 @@ class Engine {
     double length = before.length, largest_norm = before.largest_norm;
     std::int64_t last_positive = before.last_positive;
     for (int i = 0; i < last; ++i) {
-      const double norm = norm_at(s_, begin + i);
+      const double norm = Map::norm_at(s_, begin + i);
       largest_norm = norm > largest_norm ? norm : largest_norm;
       landscape[i] = {kSquare,     options.gamma,
                       length,      last_positive >= 0 ? s_.eta[last_positive] : 0.0,
-                      norm,        last_positive >= 0 ? norm_at(s_, last_positive) : 1.0,
+                      norm,        last_positive >= 0 ? Map::norm_at(s_, last_positive) : 1.0,
                       largest_norm};
       if (s_.eta[begin + i] > 0) last_positive = begin + i;
       length += s_.eta[begin + i];
@@ -705,7 +479,7 @@ class Engine {
       last_norm[j] = landscape[i + j].last_norm;
     }
     vec state[kPoints], near[kChannels][kPoints] = {};
-    for (int p = 0; p < kPoints; ++p) state[p] = state_of(load(rho) * broadcast(kFactor[p]));
+    for (int p = 0; p < kPoints; ++p) state[p] = Map::state_of(load(rho) * broadcast(kFactor[p]));
     // Steps before the tile are replaced by zeros: they belong to the prefix function.
     double eta[2 * kSearchTile] = {}, norm[2 * kSearchTile] = {};
     std::memcpy(eta + kSearchTile, s_.eta + begin, kSearchTile * sizeof *eta);
@@ -748,8 +522,8 @@ class Engine {
 
 template <class Walked, bool kNorms, int kOrder>
 constexpr FastKernels kernels_of() {
-  using Chosen = Engine<Walked, kNorms, kOrder>;
-  return {Chosen::kRecord, Chosen::leaves, Chosen::merge, Chosen::tile};
+  using Map = BlockMap<Walked, kNorms, kOrder>;
+  return {Map::kRecord, Map::leaves, Map::merge, Engine<Walked, kNorms, kOrder>::tile};
 }
 
 }  // namespace

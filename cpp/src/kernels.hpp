@@ -85,6 +85,9 @@ struct Kernels {
 
   /// All horizons in linear time; see fast_kernels.hpp.
   const struct FastTable* fast;
+
+  /// Derivatives at many horizons; see adjoint_kernels.hpp.
+  const struct AdjointTable* adjoint;
 };
 
 }  // namespace cvxbound

@@ -32,6 +32,9 @@ constexpr Recursion kTight = {2, 1};
 /// One step back, for kernels that are compiled once for each recursion. `state` stands for R. `noise`
 /// collects sum (eta G)^2 / R, and `grown` sum eta^2 / R where that is not the same: for `tight` with
 /// norms. No square is formed before it is divided, so steps of any size survive.
+///
+/// `reverse` is its adjoint: from the derivative with respect to the state after the step and to `noise` it
+/// makes those with respect to the state before it, given, to eta and to the norm.
 struct Last {
   static constexpr Recursion recursion = kLast;
   /// The state is R itself.
@@ -42,6 +45,15 @@ struct Last {
     const V root = kNorms ? eta * norm : eta;
     noise += root * (root / state);
     state += eta;
+  }
+
+  template <bool kNorms, class V>
+  CVXBOUND_HOST_DEVICE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
+                                           V& norm_bar) {
+    const V share = (kNorms ? eta * norm : eta) / state, pull = 2.0 * (noise_bar * share);
+    eta_bar = state_bar + (kNorms ? pull * norm : pull);
+    norm_bar = pull * eta;
+    state_bar -= noise_bar * share * share;
   }
 };
 
@@ -61,6 +73,17 @@ struct Tight {
       noise += share * share;
     }
     state += share;
+  }
+
+  template <bool kNorms, class V>
+  CVXBOUND_HOST_DEVICE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
+                                           V& norm_bar) {
+    const V inverse = 1.0 / state, share = eta * inverse, part = kNorms ? share * norm : share;
+    const V pull = 2.0 * (noise_bar * part);
+    const V share_bar = state_bar + (kNorms ? pull * norm : pull);
+    eta_bar = share_bar * inverse;
+    norm_bar = pull * share;
+    state_bar -= share_bar * share * inverse;
   }
 };
 

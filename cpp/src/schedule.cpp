@@ -34,4 +34,14 @@ Ranges check(const Kernels& kernels, const Schedule& schedule) {
   return {eta, checked_range(kernels, "norm", schedule.norm, schedule.steps, kLargestNorm)};
 }
 
+void check_batch(const Batch& batch) {
+  if (batch.steps < 1) throw std::invalid_argument("a schedule needs at least one step");
+  for (std::int64_t i = 0; i < batch.horizon_count && batch.horizons; ++i) {
+    if (batch.horizons[i] < 1 || batch.horizons[i] > batch.steps) {
+      throw std::invalid_argument("horizons must lie in 1.." + std::to_string(batch.steps) + "; found " +
+                                  std::to_string(batch.horizons[i]) + " at entry " + std::to_string(i));
+    }
+  }
+}
+
 }  // namespace cvxbound

@@ -32,6 +32,9 @@ struct Ranges {
 /// Throws std::invalid_argument for a step or norm out of range.
 Ranges check(const Kernels& kernels, const Schedule& schedule);
 
+/// Throws std::invalid_argument for a batch without steps or horizons out of range.
+void check_batch(const Batch& batch);
+
 /// The virtual last step of horizon t where it is not free.
 inline double fixed_rho(const Schedule& schedule, LastStep last_step, std::int64_t t) {
   return schedule.eta[last_step == LastStep::repeat && t > 1 ? t - 2 : t - 1];

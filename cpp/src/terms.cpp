@@ -142,20 +142,10 @@ class Runner {
   const Options& options_;
 };
 
-void check_shape(const Batch& batch) {
-  if (batch.steps < 1) throw std::invalid_argument("a schedule needs at least one step");
-  for (std::int64_t i = 0; i < batch.horizon_count && batch.horizons; ++i) {
-    if (batch.horizons[i] < 1 || batch.horizons[i] > batch.steps) {
-      throw std::invalid_argument("horizons must lie in 1.." + std::to_string(batch.steps) + "; found " +
-                                  std::to_string(batch.horizons[i]) + " at entry " + std::to_string(i));
-    }
-  }
-}
-
 }  // namespace
 
 void terms(const Batch& batch, const Options& options, const Terms& out) {
-  check_shape(batch);
+  check_batch(batch);
   if (options.method == Method::fast && !(options.rtol >= kBestTolerance)) {
     throw std::invalid_argument("rtol of the fast method must be at least 1e-12, got " +
                                 std::to_string(options.rtol));

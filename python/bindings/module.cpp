@@ -127,6 +127,43 @@ Doubles omega(const Doubles& eta, const std::optional<Doubles>& norm, const Doub
   return values;
 }
 
+/// [items, horizons] in what `call` was made of, or null.
+const double* per_horizon(const std::optional<Doubles>& array, const Call& call, const char* name) {
+  if (!array) return nullptr;
+  const py::ssize_t horizons = call.batch.horizons ? call.batch.horizon_count : call.batch.steps;
+  if (columns(*array, name) != horizons || array->shape(0) != call.batch.items)
+    throw std::invalid_argument(std::string(name) + " must be [items, horizons]");
+  return aligned(*array, name);
+}
+
+py::tuple gradient(const Doubles& eta, const std::optional<Doubles>& norm,
+                   const std::optional<Doubles>& gamma, const Indices& eta_row, const Indices& norm_row,
+                   const Indices& gamma_row, const std::optional<Indices>& horizons, cvxbound::Kind kind,
+                   cvxbound::LastStep last_step, cvxbound::Method method, double rtol, int nthreads,
+                   const Doubles& weight, const std::optional<Doubles>& rho) {
+  const Call call(eta, norm, gamma, eta_row, norm_row, gamma_row, horizons, kind, last_step, method, rtol,
+                  nthreads);
+  const double* weights = per_horizon(weight, call, "weight");
+  const double* last = per_horizon(rho, call, "rho");
+  const auto steps = [&] {
+    return Doubles(
+        {static_cast<py::ssize_t>(call.batch.items), static_cast<py::ssize_t>(call.batch.steps)});
+  };
+  Doubles omega = call.output(), rho_bar = call.output(), eta_bar = steps();
+  std::optional<Doubles> norm_bar;
+  if (norm) norm_bar = steps();
+  cvxbound::Gradients out;
+  out.omega = omega.mutable_data();
+  out.eta = eta_bar.mutable_data();
+  out.norm = norm_bar ? norm_bar->mutable_data() : nullptr;
+  out.rho = rho_bar.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    cvxbound::gradient(call.batch, call.options, weights, last, out);
+  }
+  return py::make_tuple(omega, eta_bar, norm_bar, rho_bar);
+}
+
 py::tuple walk(cvxbound::Kind kind, const Doubles& eta, const std::optional<Doubles>& norm,
                const Doubles& rho) {
   if (norm && norm->size() != eta.size()) throw std::invalid_argument("norm and eta differ in steps");
@@ -175,6 +212,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("gamma").noconvert(), py::arg("eta_row").noconvert(), py::arg("norm_row").noconvert(),
         py::arg("gamma_row").noconvert(), py::arg("horizons").noconvert().none(true), py::arg("kind"),
         py::arg("last_step"), py::arg("method"), py::arg("rtol"), py::arg("nthreads"));
+  m.def("gradient", &gradient, py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
+        py::arg("gamma").noconvert().none(true), py::arg("eta_row").noconvert(),
+        py::arg("norm_row").noconvert(), py::arg("gamma_row").noconvert(),
+        py::arg("horizons").noconvert().none(true), py::arg("kind"), py::arg("last_step"),
+        py::arg("method"), py::arg("rtol"), py::arg("nthreads"), py::arg("weight").noconvert(),
+        py::arg("rho").noconvert().none(true));
   m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
         py::arg("rho").noconvert());
   m.def("active_isa", &cvxbound::active_isa);

@@ -54,6 +54,22 @@ def omega(
     rtol: float,
     nthreads: int,
 ) -> _Float: ...
+def gradient(
+    eta: _Float,
+    norm: _Float | None,
+    gamma: _Float | None,
+    eta_row: _Int,
+    norm_row: _Int,
+    gamma_row: _Int,
+    horizons: _Int | None,
+    kind: Kind,
+    last_step: LastStep,
+    method: Method,
+    rtol: float,
+    nthreads: int,
+    weight: _Float,
+    rho: _Float | None,
+) -> tuple[_Float, _Float, _Float | None, _Float]: ...
 def walk(kind: Kind, eta: _Float, norm: _Float | None, rho: _Float) -> tuple[_Float, _Float]: ...
 def active_isa() -> str: ...
 def available_isas() -> list[str]: ...

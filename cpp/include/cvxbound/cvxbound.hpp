@@ -79,6 +79,28 @@ struct Terms {
 /// Throws std::invalid_argument naming row and entry for a step or norm out of range.
 void terms(const Batch& batch, const Options& options, const Terms& out);
 
+/// Outputs of `gradient`; all but `eta` may be null.
+struct Gradients {
+  double* omega = nullptr;  ///< [items, horizons], NaN where the weight is 0
+  double* eta = nullptr;    ///< [items, steps]
+  double* norm = nullptr;   ///< [items, steps]; needs norms in the batch
+  double* rho = nullptr;    ///< [items, horizons]
+};
+
+/// Exact derivatives of J = sum_t weight_t Omega_t with respect to the steps, the norms and the virtual
+/// last steps, where Omega_t = distance_t / gamma + gamma noise_t, or 2 sqrt(distance_t noise_t) without
+/// gamma.
+///
+/// `weight` is [items, horizons], each finite. `rho`, [items, horizons], are the virtual last steps to use;
+/// null: those of `terms`. Where these are a step of the schedule, the derivative counts as that step's;
+/// where they are the best ones, it vanishes.
+///
+/// Cost: a few times that of `terms`: O(t) a horizon for Method::direct, O(T log T) for Method::fast, whose
+/// relative error is below 1e-10 of the largest derivative. Results do not depend on the number of threads.
+/// Throws std::invalid_argument as `terms`, and for a horizon with a weight but no finite bound.
+void gradient(const Batch& batch, const Options& options, const double* weight, const double* rho,
+              const Gradients& out);
+
 /// distance and noise of `last` or `tight` at horizon t = steps for given positive virtual last steps
 /// rho[0 .. count). Each is a valid bound. Same errors as `terms`.
 void walk(Kind kind, const double* eta, const double* norm, std::int64_t steps, const double* rho,
