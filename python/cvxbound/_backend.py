@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,3 +85,38 @@ def omega(request: Request, weight: Float) -> Float:
         request.explain()
         raise
     return values.reshape((*request.batch, values.shape[-1]))
+
+
+class Derivatives(NamedTuple):
+    """Bounds and the derivatives of their weighted sum, in the units of a `Request`."""
+
+    omega: Float  # (*batch, horizons), NaN where the weight is 0
+    eta: Float  # (*batch, T)
+    norm: Float | None  # (*batch, T), where the request has norms a step
+    rho: Float  # (*batch, horizons), of the virtual last steps
+
+
+def gradient(
+    request: Request, weight: Float | None, share: Float, rho: Float | None = None
+) -> Derivatives:
+    """Derivatives of the sum over horizons of `share` times the bound, both (*batch, horizons).
+
+    `weight` is gamma G / D, None for the best one; `rho` the virtual last steps, by default those
+    that the request asks for.
+    """
+    arguments = request.arguments(weight)
+    rows_of = (math.prod(request.batch), share.shape[-1])
+    shares = np.ascontiguousarray(share, np.float64).reshape(rows_of)
+    last = None if rho is None else np.ascontiguousarray(rho, np.float64).reshape(rows_of)
+    try:
+        found = _core.gradient(**arguments, weight=shares, rho=last)
+    except ValueError:
+        request.explain()
+        raise
+
+    def shaped(x: Float) -> Float:
+        return x.reshape((*request.batch, x.shape[-1]))
+
+    omega, eta, norm, rho_bar = found
+    norm = None if norm is None else shaped(norm)
+    return Derivatives(shaped(omega), shaped(eta), norm, shaped(rho_bar))

@@ -2,124 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _arrays, _backend
+from . import _arrays
 from ._arrays import Float
-from ._backend import Request
-from ._messages import did_you_mean
-from ._names import Kind, LastStep, Method, check_names
+from ._names import Kind, LastStep, Method
+from ._problem import Problem, make_problem
 from ._results import Terms, Tuned
 
 _RTOL = _arrays.SMALLEST_RTOL
 
 
-class _Problem(NamedTuple):
-    """The checked arguments that all functions share; time is the last axis of every array."""
-
-    request: Request  # without a batch: gamma may add axes to it
-    radius: float
-    axis: int  # of time in the result, negative
-
-    @property
-    def is_free(self) -> bool:
-        """Whether the split depends on gamma, through the virtual last step."""
-        return self.request.kind == "tight" or self.request.last_step == "free"
-
-    @property
-    def scale(self) -> Float:
-        """The constant factor of G, with an axis for the horizons."""
-        return self.request.norms.scale[..., None]
-
-    def batch(self, gamma: Float | None = None) -> tuple[int, ...]:
-        """The leading axes of the result."""
-        shapes = {"eta": self.request.eta.shape[:-1], "G": self.request.norms.batch}
-        if gamma is not None:
-            shapes["gamma"] = gamma.shape
-        return _arrays.broadcast_batch(**shapes)
-
-    def split(self, weight: Float | None) -> tuple[Float, Float]:
-        """Distance and noise for D = 1 and G in units of its scale, (*batch, horizons)."""
-        weight = weight if self.is_free else None
-        return _backend.split(self.request._replace(batch=self.batch(weight)), weight)
-
-    def omega(self, weight: Float) -> Float:
-        """The bound in units of D G, (*batch, horizons)."""
-        batch = self.batch(weight)
-        if self.is_free or math.prod(batch) == math.prod(self.batch()):
-            return _backend.omega(self.request._replace(batch=batch), weight)
-        # Several gammas share a schedule: its terms are computed once.
-        distance, noise = self.split(weight)
-        weight = weight[..., None]
-        values = np.asarray(distance / weight)
-        values += weight * noise
-        return values
-
-    def weight(self, gamma: Float) -> Float:
-        """Gamma in units of D / G, where the bound is D G (distance / weight + weight noise)."""
-        with np.errstate(over="ignore", under="ignore"):
-            weight = np.asarray(gamma * self.request.norms.scale / self.radius)
-        return _arrays.positive_array(weight, "gamma G / D")
-
-    def place_time(self, values: Float) -> Float:
-        """Drop the time axis of (*batch, horizons) for one horizon, or move it to its place."""
-        if self.request.at is not None and self.request.at.ndim == 0:
-            return values[..., 0]
-        return np.moveaxis(values, -1, self.axis) if self.axis != -1 else values
-
-    def check_out(self, out: object, batch: tuple[int, ...]) -> None:
-        """Refuse an `out` that cannot take the result, before the work is done."""
-        shape = list(batch)
-        if self.request.at is None or self.request.at.ndim:
-            count = self.request.eta.shape[-1] if self.request.at is None else self.request.at.size
-            shape.insert(len(shape) + 1 + self.axis, count)
-        if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != tuple(shape):
-            came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else repr(type(out))
-            raise ValueError(f"out must be a float64 array of shape {tuple(shape)}, got {came}")
-        if not out.flags.writeable:
-            raise ValueError("out is read-only")
-
-
-def _problem(
-    eta: ArrayLike,
-    G: ArrayLike,
-    D: float,
-    kind: str,
-    last_step: str,
-    at: object,
-    method: str,
-    rtol: float,
-    axis: int,
-    nthreads: int | None,
-) -> _Problem:
-    check_names(kind=kind, last_step=last_step, method=method)
-    steps, axis = _arrays.step_array(eta, axis)
-    count = steps.shape[-1]
-    every = isinstance(at, str) and at == "all"
-    if isinstance(at, str) and not every:
-        raise did_you_mean(at, ("all",), "at")
-    return _Problem(
-        request=Request(
-            eta=steps,
-            norms=_arrays.norm_array(G, count, axis),
-            batch=(),
-            kind=kind,
-            last_step=last_step,
-            at=np.array(count) if at is None else None if every else _arrays.horizons(at, count),
-            method=method,
-            rtol=_arrays.tolerance(rtol, method),
-            nthreads=_arrays.thread_count(nthreads),
-        ),
-        radius=_arrays.positive_scalar(D, "D"),
-        axis=axis,
-    )
-
-
-def _omega(problem: _Problem, gamma: ArrayLike, out: Float | None) -> Float:
+def _omega(problem: Problem, gamma: ArrayLike, out: Float | None) -> Float:
     rates = _arrays.positive_array(gamma, "gamma")
     batch = problem.batch(rates)
     if out is not None:
@@ -210,7 +107,7 @@ def bound(
     >>> cb.bound(schedule, gamma=[0.01, 0.0254, 0.1]).round(3)
     array([0.16 , 0.109, 0.229])
     """
-    problem = _problem(eta, G, D, kind, last_step, None, "auto", _RTOL, axis, nthreads)
+    problem = make_problem(eta, G, D, kind, last_step, None, "auto", _RTOL, axis, nthreads)
     return _omega(problem, gamma, out)
 
 
@@ -271,7 +168,7 @@ def curve(
     array([1.25  , 1.5417])
     """
     at = "all" if at is None else at
-    problem = _problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
+    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
     return _omega(problem, gamma, out)
 
 
@@ -323,7 +220,7 @@ def terms(
     >>> float(distance), round(float(noise), 4)
     (0.125, 1.4167)
     """
-    problem = _problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
+    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
     rates = None if gamma is None else _arrays.positive_array(gamma, "gamma")
     shape = problem.batch(rates)
     distance, noise = problem.split(None if rates is None else problem.weight(rates))
@@ -387,7 +284,7 @@ def tune(
     >>> round(float(gamma), 4), round(float(omega), 4)
     (0.0482, 0.1034)
     """
-    problem = _problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
+    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
     distance, noise = problem.split(None)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         distance = np.sqrt(distance, out=distance)
