@@ -93,7 +93,7 @@ def test_wsd_theorem_dominates(count, cooldown):
 
 @pytest.mark.parametrize("count", [2, 10, 20, 1000, 100_000])
 def test_tight_at_the_minimax_steps(count):
-    eta = cb.theory.minimax_steps(count, G=2.0, D=3.0)
+    eta = cb.theory.optimal_steps(count, G=2.0, D=3.0, kind="tight")
     same(cb.bound(eta, G=2.0, D=3.0, kind="tight"), 6.0 / np.sqrt(count))
 
 

@@ -732,7 +732,7 @@ def test_doctor(ask, run):
 
 
 def test_doctor_finds_what_is_wrong(run, monkeypatch):
-    monkeypatch.setattr(_doctor.theory, "minimax_bound", lambda _: 1.0)
+    monkeypatch.setattr(_doctor.theory, "optimal_bound", lambda _, kind: 1.0)
     monkeypatch.setattr(_doctor, "_version", lambda _: None)
     code, out, _ = run("doctor")
     assert code == 1

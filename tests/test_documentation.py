@@ -10,6 +10,8 @@ import pytest
 
 import cvxbound
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def modules():
     names = [f"cvxbound.{info.name}" for info in pkgutil.iter_modules(cvxbound.__path__)]
@@ -38,10 +40,17 @@ def test_every_public_name_is_documented_with_an_example(name, thing):
 
 def test_readme_python_blocks(monkeypatch, capsys):
     """The README's Python runs as it stands, from the root of the checkout."""
-    root = Path(__file__).resolve().parents[1]
-    monkeypatch.chdir(root)
-    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "a linear decay wants" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["advice.md"])
+def test_examples_in_the_notes(name):
+    path = ROOT / "docs" / name
+    results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert results.attempted
+    assert results.failed == 0

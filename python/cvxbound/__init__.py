@@ -14,19 +14,30 @@ from ._core import __version__
 from ._info import info
 from ._results import Terms, Tuned
 from .bounds import bound, curve, terms, tune
+from .extension import Extension, extend
+from .gradients import gradient
+from .optimization import optimize
+from .refinement import refine
 from .schedules import Schedule
+from .transfer import transfer_lr
 
 __all__ = [
+    "Extension",
     "Schedule",
     "Terms",
     "Tuned",
     "__version__",
     "bound",
     "curve",
+    "extend",
+    "gradient",
     "info",
+    "optimize",
     "reference",
+    "refine",
     "schedules",
     "terms",
     "theory",
+    "transfer_lr",
     "tune",
 ]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._messages import counted
+
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
@@ -45,12 +47,42 @@ def check_range(x: Float, name: str, largest: float) -> None:
     _refuse(x, good, f"{name} must be non-negative, finite and at most {largest:g}")
 
 
+def check_finite(x: Float, name: str) -> None:
+    """ValueError naming the first entry that is NaN or infinite."""
+    _refuse(x, np.asarray(np.isfinite(x)), f"{name} must be finite")
+
+
 def positive_scalar(x: object, name: str) -> float:
     """A positive finite float."""
     array = real_array(x, name)  # type: ignore[arg-type]
     if array.ndim:
         raise TypeError(f"{name} must be a scalar, got an array of shape {array.shape}")
     return float(positive_array(array, name))
+
+
+def ratio_to_peak(value: float, what: str) -> float:
+    """A number in [0, 1]."""
+    ratio = real_array(value, what)
+    if ratio.ndim or not 0 <= ratio <= 1:
+        raise ValueError(f"{what} must be a ratio to the peak, from 0 to 1; got {value!r}")
+    return float(ratio)
+
+
+def step_count(value: float, steps: int, what: str) -> int:
+    """Convert a number of steps (an int) or a fraction of them (a float) to steps."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        if not 0 <= value <= steps:
+            raise ValueError(f"{what} must be from 0 to {counted(steps, 'step')}, got {value}")
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        if not 0 <= value <= 1:
+            raise ValueError(
+                f"{what} must be from 0 to 1 where it is a float, a fraction of the steps; got "
+                f"{value} (a number of steps is an int)"
+            )
+        # To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
+        return max(math.ceil(value * steps - 0.5), 0)
+    raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 
 def positive_array(x: ArrayLike, name: str) -> Float:
@@ -89,6 +121,12 @@ class Norms(NamedTuple):
     def batch(self) -> tuple[int, ...]:
         """The leading axes."""
         return self.scale.shape if self.per_step is None else self.per_step.shape[:-1]
+
+    def spread(self, steps: int) -> Norms:
+        """The same with one norm a step."""
+        if self.per_step is not None:
+            return self
+        return Norms(np.ones((*self.scale.shape, steps)), self.scale)
 
 
 _ONE = np.asarray(1.0)

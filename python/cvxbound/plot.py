@@ -13,21 +13,19 @@ them, it is drawn through the lowest and the highest value of each stretch.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from . import _horizons
+from . import _figures, _horizons
+from ._files import check_target, replacing
 from .bounds import curve as _curve
-from .bounds import tune as _tune
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -46,11 +44,6 @@ _STRETCHES = 500
 
 # The bound is drawn up to this many times its last value, and losses are fitted to it up to fewer.
 _TIMES_LAST, _TIMES_LAST_LOG, _TIMES_LAST_FIT = 3.0, 30.0, 2.5
-
-# Okabe and Ito's colours, which people who do not see red or green tell apart, darkest first.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_WIDTHS = {"last": 2.0, "tight": 1.1, "average": 0.7}  # where a figure has several kinds
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +178,8 @@ def sample(
         raise ValueError(f"a figure shows one schedule at a time; got shape {steps.shape}")
     name = label or str(getattr(eta, "name", "schedule"))
     if gamma is None:
-        best = _tune(steps, G=G, D=D, kind=kind, last_step=last_step, nthreads=nthreads)
-        gamma = float(best.gamma)
-        if not 0 < gamma < np.inf or not np.isfinite(best.omega):
-            raise ValueError(
-                f"{name}: no base learning rate gives a finite bound at the last step; give one, "
-                "or repeat the step before it (last_step='repeat')"
-            )
+        problem = {"G": G, "D": D, "kind": kind, "last_step": last_step, "nthreads": nthreads}
+        gamma = float(_figures.best(steps, name, **problem).gamma)
 
     omega = _curve(steps, gamma, G=G, D=D, kind=kind, last_step=last_step, nthreads=nthreads)
     step = _drawn(steps, log_x)
@@ -239,20 +227,13 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     ...
     ValueError: bounds.jpeg: a figure is written as .pdf, .png, .svg, which the name has to end in
     """
-    _figure_class()
+    _figures.figure_class()
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
         raise ValueError(
             f"{target}: a figure is written as {', '.join(FORMATS)}, which the name has to end in"
         )
-    target = target.resolve()
-    if target.is_dir():
-        raise IsADirectoryError(f"{target}: a folder; give the name of a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent}: no such folder, for {target.name}")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{target.parent}: no permission to write {target.name} here")
-    return target
+    return check_target(target)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -281,34 +262,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     ['wsd.svg']
     """
     target = check_path(path)
-    with _naming(path, target), _replacing(target) as part:
+    with replacing(target, path) as part:
         figure.savefig(part, format=target.suffix[1:].lower(), dpi=200)
-
-
-@contextlib.contextmanager
-def _naming(path: str | os.PathLike[str], target: Path) -> Iterator[None]:
-    """Let errors name the file that was asked for, and not the one beside it."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None and str(error.filename) != str(_part(target)):
-            raise
-        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
-
-
-@contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A file to write beside the target, which takes its place if nothing goes wrong."""
-    part = _part(target)
-    try:
-        yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
@@ -350,24 +305,21 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
         raise ValueError("a figure needs at least one curve")
     low, high = _range(curves, _TIMES_LAST_LOG if log_x else _TIMES_LAST)
     height = 6.0 + 0.2 * len(curves)
-    drawing = _figure_class()(figsize=(7.2, height), layout="constrained")
+    drawing = _figures.figure_class()(figsize=(7.2, height), layout="constrained")
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     measured = [curve.loss for curve in curves if curve.loss is not None]
     fit = _fit_losses(curves) if measured else None
     several = len({curve.kind for curve in curves}) > 1
-    styles = dict(zip(dict.fromkeys(curve.label for curve in curves), _styles(), strict=False))
+    styles = _figures.line_styles([each.label for each in curves], [each.kind for each in curves])
     drawn: set[str] = set()
-    for curve in curves:
-        style = styles[curve.label]
-        if several:
-            style = style | {"linewidth": _WIDTHS.get(curve.kind, 1.6)}
+    for curve, style in zip(curves, styles, strict=True):
         unit = " D/G" if curve.normalised else ""
         kind = f", {curve.kind}" if several else ""
-        label = f"{_short(curve.label)}{kind}: base LR {curve.gamma:.3g}{unit}"
+        label = f"{_figures.short(curve.label)}{kind}: base LR {curve.gamma:.3g}{unit}"
         if curve.label not in drawn:
             drawn.add(curve.label)
-            top.plot(curve.step, curve.eta, **styles[curve.label])
-        bottom.plot(curve.horizon, _finite(curve.omega), label=label, **style)
+            top.plot(curve.step, curve.eta, **style | {"linewidth": 1.6})
+        bottom.plot(curve.horizon, _figures.finite(curve.omega), label=label, **style)
         if fit is not None and curve.loss is not None:
             values = fit.to_bound(curve.loss.value)
             thin = {"color": style["color"], "linewidth": 0.9, "alpha": 0.7}
@@ -383,17 +335,8 @@ def figure(curves: Sequence[Curve], *, log_x: bool = False) -> Figure:
             right.yaxis.set_major_formatter("{x:.4g}")
             right.yaxis.set_minor_formatter("{x:.4g}")
     _annotate(top, bottom, curves, log_x)
-    legend = drawing.legend(loc="outside upper left", fontsize="small", frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a file may have dollars in its name
+    _figures.legend(drawing)
     return drawing
-
-
-def _styles() -> Iterator[dict[str, Any]]:
-    """Colours, and dashes that let one line be seen under another."""
-    for i in itertools.count():
-        dashes = _DASHES[i % len(_DASHES)]
-        yield {"color": _COLOURS[i % len(_COLOURS)], "linestyle": dashes, "linewidth": 1.6}
 
 
 def _annotate(top: Axes, bottom: Axes, curves: Sequence[Curve], log_x: bool) -> None:
@@ -409,25 +352,12 @@ def _annotate(top: Axes, bottom: Axes, curves: Sequence[Curve], log_x: bool) -> 
     )
     bottom.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in (top, bottom):
-        axes.grid(alpha=0.3, linewidth=0.6)
-        axes.spines["top"].set_visible(False)
+        _figures.tidy(axes)
 
 
 def _first_shown(curve: Curve, high: float) -> int:
     """The first step at which a bound is in the figure, if it is not the last."""
     return int(curve.horizon[:-1][curve.omega[:-1] <= high].min(initial=curve.horizon[-1] - 1)) or 1
-
-
-def _short(label: str, most: int = 64) -> str:
-    """A label that leaves room for the figure: its two ends."""
-    half = (most - 3) // 2
-    short = label if len(label) <= most else f"{label[:half]}...{label[-half:]}"
-    return f" {short}" if short.startswith("_") else short  # matplotlib hides what starts with _
-
-
-def _finite(values: Float) -> Float:
-    """Infinities as gaps, which matplotlib leaves out."""
-    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _positive(values: Float) -> Float:
@@ -474,7 +404,7 @@ def _fit_losses(curves: Sequence[Curve]) -> _Fit:
     omegas, losses = [], []
     for curve in curves:
         if curve.loss is not None:
-            omega = np.interp(curve.loss.step, curve.horizon, _finite(curve.omega))
+            omega = np.interp(curve.loss.step, curve.horizon, _figures.finite(curve.omega))
             shown = (omega <= high) & np.isfinite(curve.loss.value)
             omegas.append(omega[shown])
             losses.append(curve.loss.value[shown])
@@ -487,13 +417,3 @@ def _fit_losses(curves: Sequence[Curve]) -> _Fit:
         return _Fit(float(y.mean() - slope * x.mean()), slope)
     slope = (float(np.ptp(y)) or 1.0) / (high - low)
     return _Fit(float(y.min()) - slope * low, slope)
-
-
-def _figure_class() -> type[Figure]:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise ImportError('figures need matplotlib: pip install "cvxbound[plot]"') from None
-    return Figure

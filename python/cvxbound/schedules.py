@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +28,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import logs
-from ._arrays import LARGEST_STEP, Float, check_range, positive_scalar, real_array
+from ._arrays import (
+    LARGEST_STEP,
+    Float,
+    check_range,
+    positive_scalar,
+    ratio_to_peak,
+    real_array,
+    step_count,
+)
+from ._decay import SHAPES, Shape, decayed, fraction_left, known_shape
 from ._messages import counted, did_you_mean
 
 __all__ = [
@@ -53,12 +61,6 @@ __all__ = [
 
 P = ParamSpec("P")
 
-Shape = str | Callable[[Float], ArrayLike]
-
-SHAPES = ("linear", "1-sqrt", "cosine", "power", "exponential")
-
-_SHAPE_ALIASES = {"sqrt": "1-sqrt", "minus_sqrt": "1-sqrt", "cos": "cosine", "exp": "exponential"}
-
 _FAMILY_ALIASES = {
     "cos": "cosine",
     "exp": "exponential",
@@ -68,7 +70,6 @@ _FAMILY_ALIASES = {
 
 _MOST_STEPS = 2**40
 _MOST_LOGGED = 2**31
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,55 +150,6 @@ def _checked(x: ArrayLike, what: str) -> Float:
     return steps
 
 
-def _known_shape(shape: Shape) -> Shape:
-    """Return a function as it is, a name without its aliases."""
-    if callable(shape):
-        return shape
-    if not isinstance(shape, str):
-        raise TypeError(f"shape must be a name or a function of x, got {shape!r}")
-    name = _SHAPE_ALIASES.get(shape.lower(), shape.lower())
-    if name not in SHAPES:
-        raise did_you_mean(shape, SHAPES, "cooldown shape")
-    return name
-
-
-def _fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: float) -> Float:
-    """Evaluate the decay f(x), from f(0) = 1 to f(1) = 0, given both x and y = 1 - x.
-
-    The last steps of a decay are its smallest and the bound divides by them, so each formula is a
-    product of factors that do not cancel and keeps full relative accuracy up to x = 1.
-    """
-    if callable(shape):
-        return _called(shape, x)
-    if shape == "1-sqrt":
-        root: Float = np.sqrt(x)
-        return y / (1 + root)
-    if shape == "cosine":  # (1 + cos(pi x)) / 2
-        return np.square(np.sin(np.pi / 2 * y))
-    if shape == "power":  # 1 - x^p, the logarithm of x from the smaller of x and y
-        with np.errstate(divide="ignore"):  # log(0) = -inf is right at x = 0
-            log_x = np.where(x < y, np.log(x), np.log1p(-y))
-        return -np.expm1(exponent * log_x)
-    if shape == "exponential" and rate != 1:  # (r^x - r) / (1 - r) = r^x (1 - r^y) / (1 - r)
-        log_rate = math.log(rate)
-        return np.power(rate, x) * (np.expm1(log_rate * y) / math.expm1(log_rate))
-    return y
-
-
-def _called(shape: Callable[[Float], ArrayLike], x: Float) -> Float:
-    """Evaluate a decay given as a function, whose values may be off by rounding."""
-    left = real_array(shape(x), "shape(x)")
-    if left.shape != x.shape:
-        raise ValueError(f"shape(x) must have the shape of x, {x.shape}; it has {left.shape}")
-    good = (left >= -_ROUNDING) & (left <= 1 + _ROUNDING)  # not where it is NaN
-    if not good.all():
-        bad = int(np.flatnonzero(~good)[0])
-        raise ValueError(
-            f"shape(x) must lie in [0, 1] and be finite; it is {left[bad]} at x = {x[bad]:.6g}"
-        )
-    return np.clip(left, 0, 1)
-
-
 @dataclass(frozen=True)
 class _Run:
     """What all families share; `lay_out` makes the steps."""
@@ -228,7 +180,7 @@ class _Run:
         cycle: float = 1.0,
     ) -> Float:
         """Return warm-up, body (given by its values at the steps `t`) and cooldown."""
-        length = _count(cooldown, self.steps, "cooldown")
+        length = step_count(cooldown, self.steps, "cooldown")
         if length > self.rest:
             raise ValueError(
                 f"warmup ({counted(self.warmup, 'step')}) and cooldown "
@@ -236,15 +188,15 @@ class _Run:
             )
         exponent = positive_scalar(exponent, "exponent")
         rate = positive_scalar(rate if rate is not None else self.final or 0.5, "rate")
-        shape = _known_shape(shape)
+        shape = known_shape(shape)
         cycle = positive_scalar(cycle, "cycle")
         eta = np.empty(self.steps)
         eta[: self.warmup] = self._ramp()
         eta[self.warmup :] = body
         if length:
-            left = _fraction_left(*self._progress(length, cycle), shape, exponent, rate)
+            left = fraction_left(*self._progress(length, cycle), shape, exponent, rate)
             tail = eta[self.steps - length :]
-            tail[:] = tail[0] * left + self.final * (1 - left)  # a sum of terms of one sign
+            tail[:] = decayed(tail[0], self.final, left)
         return eta
 
     def _ramp(self) -> Float:
@@ -275,42 +227,18 @@ def _run(
         raise TypeError(f"endpoint must be True or False, got {endpoint!r}")
     return _Run(
         steps=int(steps),
-        final=_ratio(final, "final"),
-        warmup=_count(warmup, int(steps), "warmup"),
-        warmup_start=None if warmup_start is None else _ratio(warmup_start, "warmup_start"),
+        final=ratio_to_peak(final, "final"),
+        warmup=step_count(warmup, int(steps), "warmup"),
+        warmup_start=None if warmup_start is None else ratio_to_peak(warmup_start, "warmup_start"),
         endpoint=bool(endpoint),
     )
-
-
-def _ratio(value: float, what: str) -> float:
-    ratio = real_array(value, what)
-    if ratio.ndim or not 0 <= ratio <= 1:
-        raise ValueError(f"{what} must be a ratio to the peak, from 0 to 1; got {value!r}")
-    return float(ratio)
-
-
-def _count(value: float, steps: int, what: str) -> int:
-    """Convert a number of steps (an int) or a fraction of them (a float) to steps."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        if not 0 <= value <= steps:
-            raise ValueError(f"{what} must be from 0 to {counted(steps, 'step')}, got {value}")
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        if not 0 <= value <= 1:
-            raise ValueError(
-                f"{what} must be from 0 to 1 where it is a float, a fraction of the steps; got "
-                f"{value} (a number of steps is an int)"
-            )
-        # To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
-        return max(math.ceil(value * steps - 0.5), 0)
-    raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 
 def _counts(values: object, steps: int, what: str) -> list[int]:
     """Convert steps or fractions that must increase."""
     if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
         raise TypeError(f"{what} must be a sequence of steps, got {values!r}")
-    counts = [_count(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
+    counts = [step_count(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
     for i in range(1, len(counts)):
         if counts[i] <= counts[i - 1]:
             raise ValueError(
@@ -947,11 +875,11 @@ def _before_the_log(
     # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
     # the families; one that does not is on the line to the first row.
     in_steps = isinstance(warmup, (int, np.integer))  # may be more than a run cut short has
-    length = _count(warmup, _MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
+    length = step_count(warmup, _MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
     top = min(length + 1, first)
     start, span = 0.0, top
     if warmup_start is not None:
-        start, span = _ratio(warmup_start, "warmup_start") * peak, max(top - 1, 1)
+        start, span = ratio_to_peak(warmup_start, "warmup_start") * peak, max(top - 1, 1)
     left = np.maximum(top - np.arange(1, first), 0) / span
     return rate * (1 - left) + start * left
 

@@ -1,7 +1,10 @@
-"""Closed forms: what the bounds are for a few schedules, without a single step being walked.
+"""What is known about the bounds without computing them: closed forms, optima and exact checks.
 
-Every function takes the number of steps T as an integer or an array of integers, and costs O(1) for
-each. `G` bounds the gradient norms and `D` the initial distance to the minimiser, both scalars.
+The closed forms (`harmonic`, what ends in ``_terms``, `wsd_bound`) take the number of steps T as an
+integer or an array of integers, and cost O(1) for each. The optima (`optimal_steps`,
+`optimal_bound`, `horizon_envelope`) and what other schedules and learning rates lose to them
+(`price_of_anytime`, `wrong_rate`) cost O(T) at most. `worst_case` solves a semidefinite programme,
+for short schedules. `G` bounds the gradient norms and `D` the initial distance to the minimiser.
 """
 
 from __future__ import annotations
@@ -10,18 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._optimal import (
+    AnytimePrice,
+    horizon_envelope,
+    optimal_bound,
+    optimal_steps,
+    price_of_anytime,
+    wrong_rate,
+)
 from ._results import Terms
+from ._worst_case import worst_case
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "AnytimePrice",
     "constant_average_terms",
     "constant_terms",
     "harmonic",
+    "horizon_envelope",
     "linear_terms",
-    "minimax_bound",
-    "minimax_steps",
+    "optimal_bound",
+    "optimal_steps",
+    "price_of_anytime",
+    "worst_case",
+    "wrong_rate",
     "wsd_bound",
     "wsd_terms",
 ]
@@ -277,82 +294,6 @@ def wsd_bound(steps: ArrayLike, cooldown_start: ArrayLike, G: float = 1.0, D: fl
     )
     values = D * G * np.sqrt(A)
     return values if values.ndim else float(values)
-
-
-def minimax_steps(steps: int, G: float = 1.0, D: float = 1.0) -> NDArray[np.float64]:
-    """Return the steps whose last iterate has the best worst case of all.
-
-    Parameters
-    ----------
-    steps : int
-        Number of steps T, at least 1.
-    G, D : float, default 1.0
-        Bounds on the gradient norms and on the initial distance.
-
-    Returns
-    -------
-    ndarray of float64, shape (T,)
-        ``eta_k = D (T - k) / (G T^{3/2})`` for k < T, to be used with a base learning rate of 1.
-        x_T does not depend on ``eta_T``; it is set to ``eta_{T-1} = D / (G T^{3/2})`` (``D / G`` at
-        T = 1), the virtual last step at which the bound `tight` is smallest.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `steps` is not a positive integer.
-
-    Notes
-    -----
-    O(T). Zamani & Glineur (arXiv 2307.11134). With u = D / (G T^{3/2}) the walk of `tight` from
-    rho = u meets R = u, 4 u, 9 u, ..., T^2 u, so that every step adds ``G^2 u / 2`` to its noise
-    and the bound is `minimax_bound`.
-
-    Examples
-    --------
-    >>> minimax_steps(4)
-    array([0.375, 0.25 , 0.125, 0.125])
-    """
-    T = _integers(steps, "steps", least=1)
-    if T.ndim:
-        raise TypeError(f"steps must be one integer, got an array of shape {T.shape}")
-    left = np.arange(int(T) - 1, -1, -1, dtype=np.float64)
-    left[-1] = 1.0
-    u: float = D / (G * float(T) ** 1.5)
-    return u * left
-
-
-def minimax_bound(steps: ArrayLike, G: float = 1.0, D: float = 1.0) -> Any:
-    """Return the best worst case that T steps of any subgradient method reach: D G / sqrt(T).
-
-    Parameters
-    ----------
-    steps : int or array_like of int
-        Number of steps T, at least 1; x_1 is the starting point, so that T - 1 of them move.
-    G, D : float, default 1.0
-        Bounds on the gradient norms and on the initial distance.
-
-    Returns
-    -------
-    float or ndarray of float64
-        Of the shape of `steps`. `minimax_steps` attains it, and so does the average of the iterates
-        of the constant schedule.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `steps` is not a positive integer.
-
-    Notes
-    -----
-    O(1). Zamani & Glineur (arXiv 2307.11134).
-
-    Examples
-    --------
-    >>> minimax_bound(400)
-    0.05
-    """
-    values = D * G / np.sqrt(_integers(steps, "steps", least=1))
-    return values if np.ndim(values) else float(values)
 
 
 def _integers(n: ArrayLike, name: str, least: int) -> NDArray[np.int64]:

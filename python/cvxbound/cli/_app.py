@@ -5,17 +5,35 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .. import __version__, plot
-from . import _documents, _inputs, _reports, _tables
+from .. import __version__, plot, views
+from . import _advice, _documents, _inputs, _reports, _tables, _views
 from ._doctor import diagnose
 from ._inputs import Subject, TooLongError, UsageError
-from ._options import BOUND, LOGS, BoundOptions, Json, Labels, LogOptions, Out, Steps
+from ._options import (
+    BOUND,
+    EXTEND,
+    LOGS,
+    RATE,
+    BoundOptions,
+    ExtendOptions,
+    Json,
+    Labels,
+    LogOptions,
+    NewSteps,
+    Out,
+    RateOptions,
+    ScheduleOut,
+    SourceSteps,
+    Steps,
+)
+from ._views import View
 
 _WIDE = 200  # columns where the output is not a terminal: nobody's window cuts it off
 
@@ -112,6 +130,7 @@ def plot_command(
     out: Out,
     steps: Steps = None,
     label: Labels = None,
+    view: View = "curves",
     log_x: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     loss: Annotated[bool, Parameter(name="--loss", show_default=False)] = True,
     loss_column: str | None = None,
@@ -123,6 +142,11 @@ def plot_command(
 
     Parameters
     ----------
+    view
+        What to draw. curves: schedules and bounds over the steps. sweep: the bound at the last step
+        over the base learning rate. horizon, cooldown: the best base learning rate and the bound
+        there, of schedules by name that are made anew for each horizon up to --steps, or for each
+        cooldown.
     log_x
         Logarithmic steps and bounds.
     loss
@@ -133,12 +157,90 @@ def plot_command(
     target = plot.check_path(out)
     subjects = _inputs.load(schedules, steps, logs, bound.last_step, label)
     problem = _reports.Problem.of(bound, default=("last",))
+    if view != "curves":
+        only = {"--log-x": log_x, "--loss-column": loss_column, "--gamma": bound.gamma}
+        for option in (name for name, value in only.items() if value):
+            raise UsageError(f"{option} goes with --view curves, not with --view {view}")
+        _draw_view(view, problem, subjects, out, as_json)
+        return
     losses = [_loss(subject, logs, loss_column) if loss else None for subject in subjects]
     with _progress(len(subjects) * len(problem.kinds)) as tick:
         curves = _curves(problem, subjects, tick, losses, log_x)
         plot.save(plot.figure(curves, log_x=log_x), target)
     shown = problem, subjects, curves, out
     _show(as_json, _documents.drawing(*shown), _tables.drawing(*shown))
+
+
+@app.command(name="transfer")
+def transfer_command(
+    source: OneSchedule,
+    /,
+    *targets: Schedules,
+    lr: float | None = None,
+    steps: Steps = None,
+    source_steps: SourceSteps = None,
+    horizon_exponent: float | None = None,
+    rate: RateOptions = RATE,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Turn the learning rate tuned for the first schedule into that for the others.
+
+    Parameters
+    ----------
+    lr
+        The learning rate that was best with the first schedule, at its peak; by default the peak
+        that its log has.
+    horizon_exponent
+        Let the best learning rate change with the number of steps T as T to this power, instead of
+        -1/2. About -0.3 on language models.
+    """
+    of_source = source_steps or steps
+    (first,) = _inputs.load([source], of_source, logs, rate.last_step)
+    others = _inputs.load(targets, steps or len(first.schedule), logs, rate.last_step)
+    problem = _reports.Problem.of(rate, default=("last", "tight"))
+    with _progress(len(problem.kinds) * len(others)) as tick:
+        report = _advice.transferred(problem, first, lr, horizon_exponent, others, tick)
+    _show(as_json, _documents.transferred(report), _tables.transferred(report))
+
+
+@app.command(name="extend")
+def extend_command(
+    schedule: OneSchedule,
+    /,
+    *,
+    to: NewSteps,
+    steps: Steps = None,
+    lr: float | None = None,
+    reference: str | None = None,
+    out: ScheduleOut = None,
+    extension: ExtendOptions = EXTEND,
+    rate: RateOptions = RATE,
+    logs: LogOptions = LOGS,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run for longer than planned, so that its learning rate is the best one again.
+
+    Parameters
+    ----------
+    lr
+        The learning rate of the plateau; by default the peak that the log has.
+    reference
+        The schedule that it was tuned for, where the run has only its plateau so far:
+        wsd:cooldown=0.2,steps=1e5. By default the run itself.
+    """
+    if out is not None:
+        _advice.check_out(out)
+    (subject,) = _inputs.load([schedule], steps, logs, rate.last_step)
+    told = None
+    if reference is not None:
+        (told,) = _inputs.load([reference], len(subject.schedule), logs, rate.last_step)
+    problem = _reports.Problem.of(rate, default=("last",))
+    with _progress(len(_advice.STRATEGIES)) as tick:
+        report = _advice.extended(problem, subject, told, to, extension, lr, tick)
+        if out is not None:
+            _advice.write(report, out)
+    _show(as_json, _documents.extended(report, out), _tables.extended(report, out))
 
 
 @app.command(name="doctor")
@@ -251,6 +353,28 @@ def _curves(
             tick(f"{subject.label}: {kind} curve")
             curves.append(curve)
     return curves
+
+
+def _draw_view(
+    view: Literal["sweep", "horizon", "cooldown"],
+    problem: _reports.Problem,
+    subjects: Sequence[Subject],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Draw and show what is not over the steps."""
+    with _progress(len(subjects)) as tick:
+        if view == "sweep":
+            sweeps = _views.sweeps(problem, subjects, tick)
+            plot.save(views.sweep_figure(sweeps), out)
+            document = _documents.sweeps(problem, subjects, sweeps, out)
+            table = _tables.sweeps(problem, subjects, sweeps, out)
+        else:
+            trends = _views.trends(view, problem, subjects, tick)
+            plot.save(views.trend_figure(trends), out)
+            document = _documents.trends(problem, subjects, trends, out)
+            table = _tables.trends(problem, subjects, trends, out)
+    _show(as_json, document, table)
 
 
 def _loss(subject: Subject, logs: LogOptions, column: str | None) -> plot.Loss | None:

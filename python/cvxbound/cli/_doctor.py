@@ -76,13 +76,13 @@ def _checks() -> tuple[Check, ...]:
             float(bounds.tune(wsd).omega),
         ),
         Check(
-            "minimax steps, tight: D G / sqrt(T)",
-            float(theory.minimax_bound(_STEPS)),
-            float(bounds.bound(theory.minimax_steps(_STEPS), kind="tight")),
+            "optimal steps, tight: D G / sqrt(T)",
+            theory.optimal_bound(_STEPS, kind="tight"),
+            float(bounds.bound(theory.optimal_steps(_STEPS, kind="tight"), kind="tight")),
         ),
         Check(
             "constant schedule, average: D G / sqrt(T)",
-            float(theory.minimax_bound(_STEPS)),
+            theory.optimal_bound(_STEPS, kind="average"),
             float(bounds.tune(constant, kind="average").omega),
         ),
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .. import plot
+    from ..extension import Extension
+    from ..views import Sweep, Trend
+    from ._advice import Extending, Transfer
     from ._doctor import Diagnosis
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
@@ -88,7 +91,99 @@ def drawing(
         }
         for subject, curve in zip(subjects, curves, strict=True)
     ]
-    return _document("plot", problem) | {"schedules": rows, "figure": str(figure)}
+    return _document("plot", problem) | {
+        "view": "curves",
+        "schedules": rows,
+        "figure": str(figure),
+    }
+
+
+def sweeps(
+    problem: Problem, subjects: Sequence[Subject], lines: Sequence[Sweep], figure: Path
+) -> dict[str, Any]:
+    """Describe `cvxbound plot --view sweep`."""
+    rows = [
+        _subject(subject)
+        | {
+            "kind": line.kind,
+            "best": {"gamma": line.best_gamma, "omega": line.best_omega},
+            "gamma": line.gamma.tolist(),
+            "omega": line.omega.tolist(),
+        }
+        for subject, line in zip(subjects, lines, strict=True)
+    ]
+    return _document("plot", problem) | {"view": "sweep", "schedules": rows, "figure": str(figure)}
+
+
+def trends(
+    problem: Problem, subjects: Sequence[Subject], lines: Sequence[Trend], figure: Path
+) -> dict[str, Any]:
+    """Describe `cvxbound plot --view horizon` and `--view cooldown`."""
+    rows = [
+        _subject(subject)
+        | {
+            "kind": line.kind,
+            line.over: line.x.tolist(),
+            "gamma": line.gamma.tolist(),
+            "omega": line.omega.tolist(),
+            "exponent": line.exponent,
+        }
+        for subject, line in zip(subjects, lines, strict=True)
+    ]
+    return _document("plot", problem) | {
+        "view": lines[0].over,
+        "schedules": rows,
+        "figure": str(figure),
+    }
+
+
+def transferred(report: Transfer) -> dict[str, Any]:
+    """Describe `cvxbound transfer`."""
+    targets = [
+        _subject(target)
+        | {
+            "bounds": {
+                kind: {"lr": rates[i], "ratio": rates[i] / report.lr}
+                for kind, rates in report.rates.items()
+            }
+        }
+        for i, target in enumerate(report.targets)
+    ]
+    return _document("transfer", report.problem) | {
+        "source": _subject(report.source),
+        "lr": report.lr,
+        "horizon_exponent": report.horizon_exponent,
+        "targets": targets,
+    }
+
+
+def extended(report: Extending, out: Path | None) -> dict[str, Any]:
+    """Describe `cvxbound extend`."""
+    found = {
+        strategy: None if each is None else _extension(each)
+        for strategy, each in report.found.items()
+    }
+    return (
+        _document("extend", report.problem)
+        | _subject(report.subject)
+        | {
+            "to": len(report.chosen.schedule),
+            "reference": _subject(report.reference),
+            "strategy": report.strategy,
+            "lr": report.lr,
+            "gamma": report.chosen.gamma,
+            "omega_naive": report.chosen.omega_naive,
+            "omega_tuned": report.chosen.omega_tuned,
+            "strategies": found,
+            "out": None if out is None else str(out),
+        }
+    )
+
+
+def _extension(found: Extension) -> dict[str, Any]:
+    names = ("resume", "cooldown", "factors", "omega", "improvement", "saving", "solved", "message")
+    stages = [stage._asdict() for stage in found.stages]
+    return {name: getattr(found, name) for name in names} | {"stages": stages}
 
 
 def diagnosis(report: Diagnosis) -> dict[str, Any]:

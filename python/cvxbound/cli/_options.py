@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from .._names import Kind, LastStep
+from ..extension import Strategy
 from ._inputs import number, whole_number
 
 
@@ -28,6 +29,16 @@ Steps = Annotated[
         "those of the first log.",
     ),
 ]
+SourceSteps = Annotated[
+    int | None,
+    Parameter(
+        converter=_count,
+        help="Steps of the first schedule, if given by name; by default --steps.",
+    ),
+]
+NewSteps = Annotated[
+    int, Parameter(converter=_count, help="The number of steps to extend the run to.")
+]
 Labels = Annotated[
     list[str] | None,
     Parameter(
@@ -46,7 +57,26 @@ Json = Annotated[
         help="Print one JSON object instead of tables.",
     ),
 ]
+ScheduleOut = Annotated[
+    Path | None,
+    Parameter(help="Where to write the learning rate of every step: .csv or .json."),
+]
 Out = Annotated[Path, Parameter(help="The figure to write: .png, .pdf or .svg.")]
+AnyKind = Annotated[
+    Kind | None,
+    Parameter(
+        help="last: Omega of Schaipp et al.; tight: by the lemma of Zamani and Glineur, about half "
+        "of it; average: of the averaged iterate. By default compare, tune and transfer tabulate "
+        "last and tight; the others show last."
+    ),
+]
+LastStepOption = Annotated[
+    LastStep,
+    Parameter(
+        help="What stands for the last step of a schedule, which the last iterate does not depend "
+        "on: the step itself, the step before it, or the best one."
+    ),
+]
 
 
 @Parameter(name="*", group="Bound")
@@ -54,25 +84,12 @@ Out = Annotated[Path, Parameter(help="The figure to write: .png, .pdf or .svg.")
 class BoundOptions:
     """Which bound, of which problem."""
 
-    kind: Annotated[
-        Kind | None,
-        Parameter(
-            help="last: Omega of Schaipp et al.; tight: by the lemma of Zamani and Glineur, about "
-            "half of it; average: of the averaged iterate. By default compare and tune tabulate "
-            "last and tight; bound and figures show last."
-        ),
-    ] = None
+    kind: AnyKind = None
     D: Annotated[
         float, Parameter(name="--D", help="Distance of the first iterate from a minimiser.")
     ] = 1.0
     G: Annotated[float, Parameter(name="--G", help="Bound on the gradient norms.")] = 1.0
-    last_step: Annotated[
-        LastStep,
-        Parameter(
-            help="What stands for the last step of a schedule, which the last iterate does not "
-            "depend on: the step itself, the step before it, or the best one."
-        ),
-    ] = "repeat"
+    last_step: LastStepOption = "repeat"
     gamma: Annotated[
         float | None,
         Parameter(help="Base learning rate, by which a schedule is multiplied; else the best one."),
@@ -81,6 +98,63 @@ class BoundOptions:
         int | None,
         Parameter(converter=_count, help="Threads to use; by default the processors available."),
     ] = None
+
+
+@Parameter(name="*", group="Bound")
+@dataclass(frozen=True)
+class RateOptions:
+    """Which bound, where D and G cancel."""
+
+    kind: AnyKind = None
+    last_step: LastStepOption = "repeat"
+
+
+@Parameter(name="*", group="Extension")
+@dataclass(frozen=True)
+class ExtendOptions:
+    """How to go on with a run."""
+
+    strategy: Annotated[
+        Strategy,
+        Parameter(
+            help="cooldown: hold the plateau and cool down for longer. factor: lower the plateau "
+            "once. stages: lower it for one horizon after another, so that the run can be ended at "
+            "each of them."
+        ),
+    ] = "cooldown"
+    resume: Annotated[
+        int | None,
+        Parameter(
+            converter=_count,
+            help="Steps of the run to keep in any case; by default up to the end of its plateau, "
+            "or to where the new cooldown starts.",
+        ),
+    ] = None
+    cooldown: Annotated[
+        float | None,
+        Parameter(
+            converter=_number,
+            help="For factor and stages: length of the cooldown in steps or as a fraction; by "
+            "default the fraction that the run has.",
+        ),
+    ] = None
+    shape: Annotated[
+        str | None,
+        Parameter(
+            help="How the cooldown falls: linear, 1-sqrt, ...; by default as that of the run."
+        ),
+    ] = None
+    final: Annotated[
+        float | None,
+        Parameter(help="Where the cooldown ends, as a ratio to the peak; by default as the run."),
+    ] = None
+    stages: Annotated[
+        str,
+        Parameter(help="For stages: how many there are, or their horizons, such as 5e4,1e5."),
+    ] = "4"
+    lookahead: Annotated[
+        int, Parameter(help="For stages: of how many stages the horizon is looked ahead.")
+    ] = 1
 
 
 @Parameter(name="*", group="Training logs")
@@ -119,4 +193,6 @@ class LogOptions:
 
 
 BOUND = BoundOptions()
+EXTEND = ExtendOptions()
+RATE = RateOptions()
 LOGS = LogOptions()

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import bounds
 from ._inputs import Subject, family, fits
+from ._options import RateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +48,11 @@ class Problem:
     nthreads: int | None
 
     @classmethod
-    def of(cls, options: BoundOptions, default: tuple[Kind, ...]) -> Problem:
+    def of(cls, options: BoundOptions | RateOptions, default: tuple[Kind, ...]) -> Problem:
         """The problem that the options of a command state."""
         kinds = (options.kind,) if options.kind else default
+        if isinstance(options, RateOptions):
+            return cls(kinds, 1.0, 1.0, options.last_step, None, None)
         return cls(kinds, options.D, options.G, options.last_step, options.gamma, options.threads)
 
     @property

@@ -11,6 +11,7 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
+from ._advice import as_options
 from ._reports import FACTORS
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from .. import plot
+    from ..views import Sweep, Trend
+    from ._advice import Extending, Transfer
     from ._doctor import Diagnosis, Package
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
@@ -122,6 +125,148 @@ def drawing(
     ]
     table = _table(_KINDS[curves[0].kind], columns)
     return _group([table, _footer(problem, *subjects)], figure)
+
+
+def sweeps(
+    problem: Problem, subjects: Sequence[Subject], lines: Sequence[Sweep], figure: Path
+) -> RenderableType:
+    """Show `cvxbound plot --view sweep`: the minima that are marked."""
+    columns: _Columns = [
+        ("schedule", _names(subjects)),
+        ("steps", [_count(len(subject.schedule)) for subject in subjects]),
+        ("best LR\ngamma*", [_number(line.best_gamma) for line in lines]),
+        ("Omega*", [_number(line.best_omega) for line in lines]),
+    ]
+    table = _table(_KINDS[lines[0].kind], columns)
+    return _group([table, _footer(problem, *subjects)], figure)
+
+
+def trends(
+    problem: Problem, subjects: Sequence[Subject], lines: Sequence[Trend], figure: Path
+) -> RenderableType:
+    """Show `cvxbound plot --view horizon` and `--view cooldown`: where the lines lead."""
+    columns: _Columns = [("schedule", _names(subjects))]
+    if lines[0].over == "horizon":
+        shown = [-1] * len(lines)
+        columns += [
+            ("T from", [_count(int(line.x[0])) for line in lines]),
+            ("T to", [_count(int(line.x[-1])) for line in lines]),
+            ("gamma* falls\nas T to the", [_number(line.exponent, 3) for line in lines]),
+        ]
+    else:
+        shown = [int(line.omega.argmin()) for line in lines]
+        enough = [line.x[line.omega <= 1.01 * line.omega.min()][0] for line in lines]
+        columns += [
+            (
+                "best\ncooldown",
+                [_number(line.x[i], 3) for line, i in zip(lines, shown, strict=True)],
+            ),
+            ("within 1 %\nof it from", [_number(x, 3) for x in enough]),
+        ]
+    best = list(zip(lines, shown, strict=True))
+    columns += [
+        ("gamma*\nthere", [_number(line.gamma[i]) for line, i in best]),
+        ("Omega*\nthere", [_number(line.omega[i]) for line, i in best]),
+    ]
+    table = _table(_KINDS[lines[0].kind], columns)
+    return _group([table, _footer(problem, *subjects)], figure)
+
+
+def transferred(report: Transfer) -> RenderableType:
+    """Show `cvxbound transfer`: a row for each target."""
+    source, targets = report.source, report.targets
+    columns: _Columns = [
+        ("schedule", [Text(source.label, style="bold"), *_names(targets)]),
+        ("steps", [_count(len(each.schedule)) for each in (source, *targets)]),
+    ]
+    for kind, rates in report.rates.items():
+        columns.append((f"{kind}:\nLR", [_number(rate, 3) for rate in (report.lr, *rates)]))
+        columns.append(("x first", [_number(rate / report.lr) for rate in (report.lr, *rates)]))
+    horizon = "T^(-1/2), as theory has it"
+    if report.horizon_exponent is not None:
+        horizon = f"T^({_number(report.horizon_exponent)})"
+    note = (
+        f"The peak LR to use with each schedule if {_number(report.lr)} was the best for the first "
+        f"one. With the number of steps T it changes as {horizon}. D/G is the same for all rows "
+        "and cancels."
+    )
+    table = _table("Learning rates transferred from the first schedule", columns)
+    return _group([table, _footer(report.problem, source, *targets), _note(note)])
+
+
+def extended(report: Extending, out: Path | None) -> RenderableType:
+    """Show `cvxbound extend`: the strategies side by side, and what to do."""
+    chosen, subject = report.chosen, report.subject
+    steps = _steps(len(chosen.schedule))
+    title = f"{subject.label}: {_steps(len(subject.schedule))}, extended to {steps}"
+    rate = "1 (of the peak)" if report.lr is None else _number(report.lr)
+    parts: list[RenderableType] = [
+        _strategies_table(report, f"{title} at a base LR of {rate}"),
+        Constrain(Text(f"{report.strategy}: {as_options(chosen.summary())}\n"), width=100),
+    ]
+    if chosen.stages:
+        parts.append(_stages_table(report))
+    parts.append(_footer(report.problem, *dict.fromkeys((subject, report.reference))))
+    parts.append(
+        _note(
+            "The old recipe is the plateau held for longer and a cooldown over the same fraction. "
+            "LR kept: whether the LR that was tuned for the run is the best one of the row."
+        )
+    )
+    if out is not None:
+        parts.append(Text(f"schedule: {out}"))
+    return _group(parts)
+
+
+def _strategies_table(report: Extending, title: str) -> RenderableType:
+    rows: list[tuple[RenderableType | str, ...]] = []
+    naive, tuned = report.chosen.omega_naive, report.chosen.omega_tuned
+    for strategy, found in report.found.items():
+        name = Text(strategy, style="bold" if strategy == report.strategy else "")
+        if found is None:
+            rows.append((name, *["-"] * 7))
+            continue
+        scale = 1.0 if report.lr is None else report.lr
+        levels = " ".join(_number(scale * factor, 3) for factor in found.factors) or "held"
+        rows.append(
+            (
+                name,
+                _count(found.resume),
+                levels,
+                _count(round(found.cooldown)),
+                _number(found.omega),
+                _percent(found.omega / naive),
+                _percent(found.saving),
+                "yes" if found.solved else "no",
+            )
+        )
+    rows.append(("old recipe", "", "held", "", _number(naive), "100.0", "", "no"))
+    best = ("old recipe, its best LR", "", "", "", _number(tuned), _percent(tuned / naive), "", "")
+    rows.append(best)
+    headers = (
+        "strategy",
+        "steps\nkept",
+        "plateau LR\nafter them",
+        "cooldown\nsteps",
+        "Omega",
+        "% of old\nrecipe",
+        "% fewer\nsteps",
+        "LR kept",
+    )
+    cells = list(zip(*rows, strict=True))
+    return _table(title, [(header, cells[i]) for i, header in enumerate(headers)])
+
+
+def _stages_table(report: Extending) -> RenderableType:
+    stages = report.chosen.stages
+    scale = 1.0 if report.lr is None else report.lr
+    columns: _Columns = [
+        ("horizon", [_count(stage.steps) for stage in stages]),
+        ("plateau LR", [_number(scale * stage.factor, 3) for stage in stages]),
+        ("Omega if\nended there", [_number(stage.omega) for stage in stages]),
+        ("% of old\nrecipe", [_percent(stage.omega / stage.omega_naive) for stage in stages]),
+    ]
+    return _table("Stages", columns, "right")
 
 
 def diagnosis(report: Diagnosis) -> RenderableType:
