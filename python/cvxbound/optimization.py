@@ -25,6 +25,7 @@ _OBJECTIVES = ("sum", "ratio")
 _SHARPNESS = (20.0, 100.0, 500.0, 2500.0)  # of the smooth maximum, one after the other
 _MOST_ROUNDS = 60  # of finding out which steps the monotone constraint ties together
 _MOST_WALKED = 20_000_000  # steps, for the best bounds that a ratio is taken of
+_COARSEST = 1000  # steps, where many horizons count and the search begins with fewer steps
 _FARTHEST = 50.0  # a logarithm of a step goes at once: 21 decades
 _TOLERANCE = 1e-9  # of log steps, in which that constraint holds
 
@@ -136,8 +137,10 @@ def optimize(
     limit = whole_number(max_iterations, "max_iterations")
     layout = _lay_out(steps, radius, gamma, fixed_prefix, monotone, max_step, warmup, final)
     target = _make_target(layout.steps, G, kind, horizons, weights, objective, nthreads)
-    z, rho = _start(layout, target, start)
     search = _Search(minimize, layout, target, limit)
+    if start is None and target.horizons > 1 and layout.steps > _COARSEST and fixed_prefix is None:
+        start = _refined(layout, target, objective, limit, nthreads)
+    z, rho = _start(layout, target, start)
     z = search.run(z, rho)
     return _report(z, search, layout, target, radius)
 
@@ -160,7 +163,7 @@ class _Layout(NamedTuple):
     """
 
     steps: int
-    fixed: int  # steps of the prefix
+    prefix: Float  # the first steps, over the base learning rate
     free: int  # index of the first free step
     chain: int  # index of the step from which none rises, `steps` for none
     linked: bool  # whether free steps count from the last one of the prefix
@@ -171,16 +174,16 @@ class _Layout(NamedTuple):
 
     def log_steps(self, z: Float) -> Float:
         values = self.offset.copy()
-        values[: None if self.linked else self.fixed] += z[0]
-        values[self.fixed :] += z[1] + z[2:][self.owner]
+        values[: None if self.linked else self.prefix.size] += z[0]
+        values[self.prefix.size :] += z[1] + z[2:][self.owner]
         return values
 
     def variables(self, steps: Float) -> Float:
         """Variables of which positive steps are made, as far as they can be."""
         values = np.log(steps) - self.offset
         z = np.zeros(self.low.size)
-        if self.fixed:
-            z[0] = values[: self.fixed][np.isfinite(values[: self.fixed])].mean()
+        if self.prefix.size:
+            z[0] = values[: self.prefix.size][np.isfinite(values[: self.prefix.size])].mean()
         z = np.clip(z, self.low, self.high)
         own = values[self.free :] - (z[0] if self.linked else 0.0)
         if self.low[1] < self.high[1]:
@@ -190,8 +193,8 @@ class _Layout(NamedTuple):
 
     def pull_back(self, slope: Float) -> Float:
         """From derivatives by the logarithms of the steps to those by the variables."""
-        rest = slope[self.fixed :]
-        head = slope.sum() if self.linked else slope[: self.fixed].sum()
+        rest = slope[self.prefix.size :]
+        head = slope.sum() if self.linked else slope[: self.prefix.size].sum()
         own = np.bincount(self.owner, rest, minlength=self.steps - self.free)
         return np.concatenate([[head, rest.sum()], own])
 
@@ -241,7 +244,7 @@ def _lay_out(
     else:
         low[1] = high[1] = 0.0
     owner = np.maximum(np.arange(prefix.size, T) - free, 0)
-    return _Layout(T, prefix.size, free, chain, linked, offset, owner, low, high)
+    return _Layout(T, prefix, free, chain, linked, offset, owner, low, high)
 
 
 def _checked_prefix(
@@ -280,22 +283,25 @@ def _chain(monotone: bool | int, steps: int, free: int, prefix: Float) -> tuple[
 class _Target:
     """The objective as a function of the steps, for D = 1."""
 
-    def __init__(self, problem: Problem, G: ArrayLike, weights: Float, best: Float | None):
+    def __init__(
+        self, problem: Problem, G: ArrayLike, chosen: Int, weights: Float, best: Float | None
+    ):
         self.kind: Any = problem.request.kind
         self.G = G
+        self.chosen = chosen
+        self.weights = weights
         self.is_ratio = best is not None
         self.sharpness = math.inf
         self.evaluations = 0
         self._request = problem.request
         self._rate = problem.weight(np.asarray(1.0))
         self._unit = float(problem.scale[..., 0])
-        self._weights = weights
         self._best = np.ones(weights.size) if best is None else best / self._unit
 
     @property
     def horizons(self) -> int:
         """How many bounds count."""
-        return self._weights.size
+        return self.chosen.size
 
     @property
     def has_rho(self) -> bool:
@@ -307,7 +313,7 @@ class _Target:
         omega = self._omega(steps)
         if self.is_ratio:
             return float((omega / self._best).max())
-        return float(self._weights @ omega) * self._unit
+        return float(self.weights @ omega) * self._unit
 
     def slope(self, steps: Float, rho: float | None) -> tuple[float, Float, float]:
         """The smoothed objective, its derivatives by the steps and that by rho."""
@@ -317,7 +323,7 @@ class _Target:
         found = _backend.gradient(self._request._replace(eta=steps), self._rate, share, virtual)
         if self.is_ratio:
             return value, found.eta, 0.0
-        value = float(self._weights @ np.nan_to_num(found.omega)) * self._unit
+        value = float(self.weights @ np.nan_to_num(found.omega)) * self._unit
         return value, found.eta * self._unit, float(found.rho[0]) * self._unit
 
     def noise(self, steps: Float) -> Float:
@@ -326,14 +332,14 @@ class _Target:
         norms = self._request.norms.spread(steps.size)
         request = self._request._replace(eta=steps, norms=norms)
         found = _backend.gradient(request, self._rate, share)
-        assert found.norm is not None  # the request has norms a step
+        assert found.norm is not None and norms.per_step is not None  # the request has norms a step
         values: Float = found.norm * norms.per_step
         return values
 
     def _shares(self, steps: Float) -> tuple[float, Float]:
         """The smoothed largest ratio, and what each bound counts in its derivative."""
         if not self.is_ratio:
-            return 0.0, self._weights
+            return 0.0, self.weights
         ratio = self._omega(steps) / self._best
         highest = ratio.max()
         part = np.exp(self.sharpness * (ratio - highest))
@@ -344,7 +350,7 @@ class _Target:
         """A base learning rate for a shape: the best ones of its horizons in the geometric mean."""
         at: Any = "all" if self._request.at is None else self._request.at
         tuned = bounds.tune(shape, G=self.G, kind=self.kind, last_step="repeat", at=at)
-        return float(np.exp(np.average(np.log(tuned.gamma), weights=self._weights)))
+        return float(np.exp(np.average(np.log(tuned.gamma), weights=self.weights)))
 
     def _omega(self, steps: Float) -> Float:
         return _backend.omega(self._request._replace(eta=steps), self._rate)
@@ -381,10 +387,10 @@ def _make_target(
         )
     share = np.ones(chosen.size) if weights is None else _checked_weights(weights, chosen.size)
     if objective == "sum":
-        return _Target(problem, G, share, None)
+        return _Target(problem, G, chosen, share, None)
     if weights is not None:
         raise ValueError("weights= has no meaning for objective='ratio'")
-    return _Target(problem, G, share, _best_bounds(G, chosen, kind))
+    return _Target(problem, G, chosen, share, _best_bounds(G, chosen, kind))
 
 
 def _best_bounds(G: ArrayLike, horizons: Int, kind: Any) -> Float:
@@ -502,7 +508,7 @@ class _Search:
                 "maxiter": self._iterations,
                 "maxfun": 10 * self._iterations,
                 "maxcor": 20,
-                "ftol": 1e-8 / target.sharpness if target.is_ratio else 1e-13,
+                "ftol": 1e-6 / target.sharpness if target.is_ratio else 1e-13,
                 "gtol": 1e-11,
             },
         )
@@ -534,12 +540,38 @@ def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[F
     return z, float(np.exp(layout.log_steps(z)[-1]))
 
 
+def _refined(
+    layout: _Layout, target: _Target, objective: Any, limit: int, nthreads: int | None
+) -> Float:
+    """The best schedule of a quarter of the steps, drawn out: long waves take few steps to find."""
+    T = layout.steps
+    n = T // 4
+    norms = np.asarray(target.G, np.float64)
+    place = (np.arange(n) * 4 + 2) * T // (4 * n)
+    at, which = np.unique(-(-target.chosen * n // T), return_inverse=True)
+    weights = np.bincount(which, target.weights) if objective == "sum" else None
+    coarse = optimize(
+        n,
+        G=norms if norms.size == 1 else norms[place],
+        kind=target.kind,
+        horizons=at,
+        weights=weights,
+        objective=objective,
+        monotone=layout.chain * n // T + 1 if layout.chain < T else False,
+        warmup=layout.free * n // T,
+        max_iterations=limit,
+        nthreads=nthreads,
+    )
+    drawn_out = np.interp(np.arange(T), place, np.log(coarse.eta))
+    return np.exp(drawn_out)
+
+
 def _report(z: Float, search: _Search, layout: _Layout, target: _Target, D: float) -> Schedule:
     kind, G = target.kind, target.G
     eta = np.exp(layout.log_steps(z))
     if kind == "tight" and layout.steps > layout.free + 1:
         eta[-1] = eta[-2]  # on which nothing depends
-    gamma = math.exp(z[0]) if layout.fixed else float(eta.max())
+    gamma = math.exp(z[0]) if layout.prefix.size else float(eta.max())
     value = target.value(eta)
     omega = float(bounds.bound(eta, G=G, kind=kind))
     optimum = theory.optimal_bound(layout.steps, G, kind=kind)
@@ -554,4 +586,5 @@ def _report(z: Float, search: _Search, layout: _Layout, target: _Target, D: floa
     note = f"{kind}, {omega / optimum:.4g} of the best without constraints"
     if not search.converged:
         note += ", not converged: give more max_iterations"
-    return Schedule(eta / gamma, "optimized", {"steps": layout.steps, "kind": kind, **params}, note)
+    shape = np.concatenate([layout.prefix, eta[layout.prefix.size :] / gamma])
+    return Schedule(shape, "optimized", {"steps": layout.steps, "kind": kind, **params}, note)
