@@ -254,6 +254,107 @@ void test_threads_do_not_change_results() {
   check(longer, Kind::tight, all, Method::fast);
 }
 
+struct Slopes {
+  Array omega, eta, norm, rho;
+};
+
+Slopes slopes(const Array& eta, const Array& norm, const Array& rho, const Array& weight, double gamma,
+              Kind kind, Method method, int threads = 1) {
+  const Exact steps(eta), norms(norm), last(rho), weights(weight);
+  Batch batch;
+  batch.items = 1;
+  batch.steps = static_cast<std::int64_t>(eta.size());
+  batch.eta = steps.data.get();
+  batch.norm = norm.empty() ? nullptr : norms.data.get();
+  batch.gamma = gamma > 0 ? &gamma : nullptr;
+  Options options;
+  options.kind = kind;
+  options.method = method;
+  options.threads = threads;
+  Slopes found = {Array(eta.size()), Array(eta.size()), Array(norm.size()), Array(eta.size())};
+  gradient(
+      batch, options, weights.data.get(), rho.empty() ? nullptr : last.data.get(),
+      {found.omega.data(), found.eta.data(), norm.empty() ? nullptr : found.norm.data(), found.rho.data()});
+  return found;
+}
+
+long double weighted_bounds(const Array& eta, const Array& norm, const Array& rho, const Array& weight,
+                            double gamma, bool tight) {
+  long double sum = 0;
+  for (std::size_t i = 0; i < eta.size(); ++i) {
+    const Oracle exact = oracle(eta, norm, static_cast<std::int64_t>(i) + 1, rho[i], tight);
+    sum += weight[i] * (exact.distance / gamma + gamma * exact.noise);
+  }
+  return sum;
+}
+
+/// Derivatives along random directions in all arguments, against central differences.
+void check_gradient(const Array& eta, const Array& norm, Kind kind, Method method) {
+  std::mt19937_64 random(eta.size());
+  std::normal_distribution<double> normal;
+  const std::size_t size = eta.size();
+  Array weight(size), rho(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    weight[i] = i % 3 == 2 ? 0 : normal(random);
+    rho[i] = std::exp(normal(random));
+  }
+  const double gamma = 0.7, h = 1e-6;
+  const Slopes found = slopes(eta, norm, rho, weight, gamma, kind, method);
+  Array up[3] = {eta, norm, rho}, down[3] = {eta, norm, rho};
+  const Array* slope[3] = {&found.eta, &found.norm, &found.rho};
+  long double expected = 0, size_of_terms = 1e-300L;
+  for (int a = 0; a < 3; ++a) {
+    for (std::size_t i = 0; i < up[a].size(); ++i) {
+      const double change = h * up[a][i] * normal(random), now = up[a][i];
+      up[a][i] = now + change;
+      down[a][i] = now - change;
+      expected += (*slope[a])[i] * (static_cast<long double>(up[a][i]) - down[a][i]);
+      size_of_terms += std::abs((*slope[a])[i] * (up[a][i] - down[a][i]));
+    }
+  }
+  const bool tight = kind == Kind::tight;
+  const long double change = weighted_bounds(up[0], up[1], up[2], weight, gamma, tight) -
+                             weighted_bounds(down[0], down[1], down[2], weight, gamma, tight);
+  CHECK(std::abs(change - expected) <= 1e-8L * size_of_terms, std::to_string(size));
+}
+
+/// Any number of threads and both methods find the same, for the last steps that are best too.
+void check_gradient_is_shared(const Array& eta, const Array& norm) {
+  const Array weight(eta.size(), 1.0);
+  for (const double gamma : {0.0, 0.5}) {
+    if (gamma == 0 && eta.size() < 3) continue;  // two steps have no best gamma to lose by
+    const Slopes one = slopes(eta, norm, {}, weight, gamma, Kind::tight, Method::fast);
+    const Slopes many = slopes(eta, norm, {}, weight, gamma, Kind::tight, Method::fast, 3);
+    const Slopes direct = slopes(eta, norm, {}, weight, gamma, Kind::tight, Method::direct);
+    CHECK(one.eta == many.eta && one.norm == many.norm && one.omega == many.omega, "threads");
+    double largest = 0, worst = 0;
+    for (std::size_t i = 0; i < eta.size(); ++i) {
+      largest = std::max(largest, std::abs(direct.eta[i]));
+      worst = std::max(worst, std::abs(direct.eta[i] - one.eta[i]));
+    }
+    CHECK(worst <= 1e-8 * largest, std::to_string(eta.size()));
+  }
+}
+
+void test_gradient() {
+  std::mt19937_64 random(5);
+  std::lognormal_distribution<double> steps(0, 1);
+  for (const std::size_t size : {1, 2, 16, 17, 31, 32, 33, 64, 65, 100, 257, 600}) {
+    Array eta(size), norm(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      eta[i] = i % 7 == 3 ? 0 : steps(random);
+      norm[i] = steps(random);
+    }
+    for (const Kind kind : {Kind::last, Kind::tight}) {
+      for (const Method method : {Method::direct, Method::fast}) {
+        check_gradient(eta, {}, kind, method);
+        check_gradient(eta, norm, kind, method);
+      }
+    }
+    check_gradient_is_shared(eta, norm);
+  }
+}
+
 void test_batches() {
   std::mt19937_64 rng(5);
   const std::int64_t steps = 50, items = 40;
@@ -397,6 +498,7 @@ int main() {
   test_free_last_step();
   test_average();
   test_threads_do_not_change_results();
+  test_gradient();
   test_batches();
   test_refusals();
   test_parallel_for();
