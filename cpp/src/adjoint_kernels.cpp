@@ -21,7 +21,7 @@ inline double* push_to(Stack& stack, std::int64_t count) {
 
 /// 1 in the lanes of the horizons of vector v that have a source with this offset in their tile, else 0.
 inline vec has_source(int v, int offset) {
-  vec mask;
+  vec mask = {};
   for (int lane = 0; lane < kLanes; ++lane) mask[lane] = v * kLanes + lane > offset ? 1.0 : 0.0;
   return mask;
 }

@@ -46,9 +46,10 @@ double polished(const Schedule& steps, const Weighted& horizon, double gamma) {
   return std::abs(step) < kLargestStep ? rho * std::exp(step) : rho;
 }
 
+/// Adds one horizon. `trace` takes the states of the walk; it may be the place of the derivatives, where
+/// these are all still zero.
 template <class Walked, bool kNorms>
-void add_horizon(const Schedule& steps, const Objective& objective, Weighted horizon,
-                 std::vector<double>& trace) {
+void add_horizon(const Schedule& steps, const Objective& objective, Weighted horizon, double* trace) {
   const std::int64_t sources = horizon.step - 1;
   if (objective.is_free && !objective.rho_given) {
     horizon.rho = polished<Walked, kNorms>(steps, horizon, objective.gamma);
@@ -65,12 +66,14 @@ void add_horizon(const Schedule& steps, const Objective& objective, Weighted hor
   const double noise_bar = 0.5 * horizon.weight * gamma;
   double bar = -(horizon.weight / gamma) * distance / R;
   double state_bar = Walked::kRooted ? 2 * bar * state : bar;
+  double* const eta_bar = objective.out.eta;
   double* const norm_bar = objective.out.norm;
+  const bool first = trace == eta_bar;
   for (std::int64_t k = 0; k < sources; ++k) {
     double of_eta, of_norm;
     Walked::template reverse<kNorms>(steps.eta[k], steps.norm_at(k + 1), trace[k], noise_bar, state_bar,
                                      of_eta, of_norm);
-    objective.out.eta[k] += of_eta;
+    eta_bar[k] = first ? of_eta : eta_bar[k] + of_eta;
     if (norm_bar) norm_bar[k] += of_norm;
   }
   bar = Walked::kRooted ? 0.5 * state_bar / state_of<Walked>(horizon.rho) : state_bar;
@@ -80,7 +83,8 @@ void add_horizon(const Schedule& steps, const Objective& objective, Weighted hor
 
 template <class Walked>
 void add(const Schedule& steps, const Objective& objective, const std::function<void()>& interrupt) {
-  std::vector<double> trace(static_cast<std::size_t>(steps.steps));
+  std::vector<double> memory(objective.horizons.size() > 1 ? static_cast<std::size_t>(steps.steps) : 0);
+  double* trace = objective.out.eta;
   for (const Weighted& horizon : objective.horizons) {
     if (steps.norm) {
       add_horizon<Walked, true>(steps, objective, horizon, trace);
@@ -88,6 +92,7 @@ void add(const Schedule& steps, const Objective& objective, const std::function<
       add_horizon<Walked, false>(steps, objective, horizon, trace);
     }
     if (interrupt) interrupt();
+    trace = memory.data();
   }
 }
 
