@@ -110,6 +110,7 @@ class Runner {
                            {at(out_.omega, count_), at(out_.eta, batch_.steps), at(out_.norm, batch_.steps),
                             at(out_.rho, count_)}};
     const double* rho = rho_ ? rho_ : found_rho_.empty() ? nullptr : found_rho_.data();
+    objective.horizons.reserve(static_cast<std::size_t>(count_));
     for (std::int64_t i = 0; i < count_; ++i) {
       const double weight = weight_[item * count_ + i];
       const std::int64_t step = batch_.horizons ? batch_.horizons[i] : i + 1;
@@ -120,18 +121,19 @@ class Runner {
       check_horizon(step, weight, last);
       objective.horizons.push_back({step, i, weight, last});
     }
-    std::stable_sort(objective.horizons.begin(), objective.horizons.end(),
-                     [](const Weighted& a, const Weighted& b) { return a.step < b.step; });
+    const auto earlier = [](const Weighted& a, const Weighted& b) { return a.step < b.step; };
+    if (!std::is_sorted(objective.horizons.begin(), objective.horizons.end(), earlier)) {
+      std::stable_sort(objective.horizons.begin(), objective.horizons.end(), earlier);
+    }
     return objective;
   }
 
   static void check_horizon(std::int64_t step, double weight, double rho) {
-    const std::string place = " after step " + std::to_string(step);
-    if (!std::isfinite(weight))
-      throw std::invalid_argument("the weight of the bound" + place + " is not finite");
-    if (rho > 0 && rho < kInfinity) return;
-    throw std::invalid_argument("the bound" + place + " has no derivative: its last step is " +
-                                (rho > 0 ? "best at infinity" : "zero"));
+    if (std::isfinite(weight) && rho > 0 && rho < kInfinity) return;
+    const std::string bound = "the bound after step " + std::to_string(step);
+    throw std::invalid_argument(!std::isfinite(weight) ? "the weight of " + bound + " is not finite"
+                                : rho > 0 ? bound + " has no derivative: its last step is best at infinity"
+                                          : bound + " has no derivative: its last step is zero");
   }
 
   const Batch& batch_;

@@ -21,9 +21,8 @@ inline double* push_to(Stack& stack, std::int64_t count) {
 
 /// 1 in the lanes of the horizons of vector v that have a source with this offset in their tile, else 0.
 inline vec has_source(int v, int offset) {
-  vec mask = {};
-  for (int lane = 0; lane < kLanes; ++lane) mask[lane] = v * kLanes + lane > offset ? 1.0 : 0.0;
-  return mask;
+  constexpr double kLane[] = {0, 1, 2, 3, 4, 5, 6, 7};
+  return load(kLane) > broadcast(offset - v * kLanes) ? broadcast(1.0) : vec{};
 }
 
 template <class Walked, bool kNorms>

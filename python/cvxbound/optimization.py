@@ -168,7 +168,7 @@ class _Layout(NamedTuple):
     chain: int  # index of the step from which none rises, `steps` for none
     linked: bool  # whether free steps count from the last one of the prefix
     offset: Float  # (T,)
-    owner: Int  # (T - fixed,): the free step that each step after the prefix is a part of
+    owner: Int  # (T - prefix,): the free step that each step after the prefix is a part of
     low: Float
     high: Float  # bounds of z, (2 + T - free,)
 
