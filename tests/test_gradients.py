@@ -195,6 +195,24 @@ def test_fast_is_direct(kind, last_step, name):
 
 
 @pytest.mark.parametrize("kind", ["last", "tight"])
+def test_hostile_schedules(kind):
+    """Spikes, zeros, decays over hundreds of decades: right, or refused."""
+    steps, seen = 400, 0
+    for case in oracle.hostile(steps, np.random.default_rng(steps)):
+        options = {"G": case.norm, "kind": kind, "weights": 1.0 * (case.eta > 0)}
+        try:
+            direct = cb.gradient(case.eta, 0.3, method="direct", **options)
+            fast = cb.gradient(case.eta, 0.3, method="fast", **options)
+        except ValueError as error:
+            assert "has no derivative" in str(error), case.name
+            continue
+        seen += 1
+        atol = 1e-10 * np.abs(case.eta * direct).max()
+        np.testing.assert_allclose(case.eta * fast, case.eta * direct, rtol=0, atol=atol)
+    assert seen >= 5
+
+
+@pytest.mark.parametrize("kind", ["last", "tight"])
 def test_a_long_schedule(kind):
     steps = 100_000
     eta = cb.schedules.wsd(steps, cooldown=0.2, warmup=1000)

@@ -70,7 +70,8 @@ def gradient(
     Notes
     -----
     "direct" takes O(t) time a horizon, two or three times that of `bound`; "fast" O(T log T) for
-    all of them. Both are exact up to rounding, or 1e-10 of the largest derivative for "fast".
+    all of them. Both are exact up to rounding, "fast" to 1e-10 of the largest product of a step
+    and its derivative.
     Where the last step is free the derivative with respect to it vanishes at the best one, which
     is polished by a Newton step first. docs/gradients.md has the algorithms.
 

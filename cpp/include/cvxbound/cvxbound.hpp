@@ -96,8 +96,9 @@ struct Gradients {
 /// where they are the best ones, it vanishes.
 ///
 /// Cost: a few times that of `terms`: O(t) a horizon for Method::direct, O(T log T) for Method::fast, whose
-/// relative error is below 1e-10 of the largest derivative. Results do not depend on the number of threads.
-/// Throws std::invalid_argument as `terms`, and for a horizon with a weight but no finite bound.
+/// error is below 1e-10 of the largest product of a step and its derivative. Results do not depend on the
+/// number of threads. Throws std::invalid_argument as `terms`, and for a horizon with a weight but no
+/// finite bound.
 void gradient(const Batch& batch, const Options& options, const double* weight, const double* rho,
               const Gradients& out);
 
