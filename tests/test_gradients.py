@@ -204,7 +204,8 @@ def test_hostile_schedules(kind):
             direct = cb.gradient(case.eta, 0.3, method="direct", **options)
             fast = cb.gradient(case.eta, 0.3, method="fast", **options)
         except ValueError as error:
-            assert "has no derivative" in str(error), case.name
+            if "has no derivative" not in str(error):
+                raise
             continue
         seen += 1
         atol = 1e-10 * np.abs(case.eta * direct).max()
