@@ -204,3 +204,11 @@ def test_extend_refuses(refuse, tmp_path):
     message = refuse(1, *extend, "--to", 800, "--out", tmp_path / "a.txt")
     assert "a schedule is written as .csv or .json" in message
     assert "no such folder" in refuse(1, *extend, "--to", 800, "--out", tmp_path / "no" / "a.csv")
+
+
+@pytest.mark.parametrize("lr", ["nan", "-1", "0", "inf"])
+def test_learning_rates_that_are_none(refuse, log, tmp_path, lr):
+    out = tmp_path / "longer.csv"
+    for argv in (["extend", log, "--to", 800, "--out", out], ["transfer", log, "linear"]):
+        assert "--lr must be positive and finite" in refuse(1, *argv, f"--lr={lr}")
+    assert not out.exists()

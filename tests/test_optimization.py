@@ -58,6 +58,24 @@ def test_the_default_start_is_the_optimum_without_constraints():
     assert best.params["omega"] == pytest.approx(best.params["optimum"], rel=1e-10)
 
 
+@pytest.mark.parametrize("G", [1e-90, 1e90])
+def test_units_do_not_matter(G):
+    plain = cb.optimize(100, start=cb.schedules.linear(100))
+    scaled = cb.optimize(100, G=G, D=1 / G, start=cb.schedules.linear(100))
+    assert scaled.params["omega"] == pytest.approx(plain.params["omega"], rel=1e-9)
+    assert cb.optimize(100, horizons=100) == cb.optimize(100)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"final": 0.1}, {"monotone": True, "warmup": 1000}, {"monotone": True, "final": 0.1}],
+)
+def test_long_schedules_under_constraints(options):
+    found = cb.optimize(100_000, **options)
+    assert found.params["converged"]
+    assert found.params["evaluations"] < 300  # of a few milliseconds each
+
+
 # --- constraints -------------------------------------------------------------------------------
 
 
@@ -236,6 +254,9 @@ def test_anytime():
         ({"steps": 5, "start": [1, 1, 0, 1, 1]}, "start must be positive; found 0 at index 2"),
         ({"steps": 5, "G": np.ones((2, 5))}, r"G must be a scalar or of shape \(5,\)"),
         ({"steps": 5, "G": 0.0}, "G must be positive"),
+        ({"steps": 2**70}, "steps must be at most"),
+        ({"steps": 5, "weights": [1, 2, 3]}, r"weights must be one for each of the 1 horizons"),
+        ({"steps": 4, "start": np.geomspace(1e-200, 1e200, 4)}, "start must not span more"),
     ],
 )
 def test_refusals(options, message):

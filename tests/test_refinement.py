@@ -230,10 +230,17 @@ def test_refused_types():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_norms_whose_squares_are_out_of_range(kind):
-    found = cb.refine([1e100, 1e-100, 1e-100, 1e-100, 1e100], kind=kind)
+@pytest.mark.parametrize("G", [[1e30, 1e-30, 1e-30, 1e30], [1e-100] * 4, [1e100] * 4])
+def test_norms_of_any_size(kind, G):
+    found = cb.refine(G, kind=kind)
     assert np.isfinite(found.eta).all()
-    assert not np.isnan(found.params["omega"])
+    assert 1 - 1e-12 <= found.params["ratio"] < 3
+
+
+@pytest.mark.parametrize("G", [[1.0, 1e-61], [1e-320] * 5])
+def test_norms_that_are_too_far_apart(G):
+    with pytest.raises(ValueError, match="as large as another; found"):
+        cb.refine(G)
 
 
 # --- real runs ------------------------------------------------------------------------------------

@@ -113,3 +113,9 @@ def test_no_step_is_refused_where_a_virtual_one_could_stand_for_it():
 def test_zeros_at_the_end_under_a_free_last_step():
     assert cb.transfer_lr(1, WSD, [1, 1, 0, 0], kind="tight") > 0
     assert cb.transfer_lr(1, WSD, [1, 1, 0, 0], last_step="free") > 0
+
+
+def test_an_exponent_that_is_no_exponent():
+    for exponent in (1e6, -1e6):
+        with pytest.raises(ValueError, match="horizon_exponent is too large"):
+            cb.transfer_lr(1.0, schedules.wsd(10), schedules.wsd(100), horizon_exponent=exponent)

@@ -32,6 +32,8 @@ def main() -> None:
     parser = _paper.options("Write every figure.")
     parser.add_argument("--data", type=Path, help="folder of the logs published with the paper")
     given = parser.parse_args()
+    if given.data and not (given.data / "index.json").is_file():
+        parser.error(f"--data {given.data}: no index.json in there; give the folder of the logs")
     names = [*SCRIPTS, *(["measured_transfer"] if given.data else [])]
     for i, name in enumerate(names, 1):
         start = time.perf_counter()

@@ -38,10 +38,12 @@ class Stage(NamedTuple):
         The bound at that horizon if the run is cooled down there.
     omega_naive : float
         The same for the old recipe.
+    solved : bool
+        Whether the rate is the best one at the horizon that the plateau was lowered for.
 
     Examples
     --------
-    >>> Stage(steps=6000, factor=0.6, omega=0.028, omega_naive=0.03).steps
+    >>> Stage(steps=6000, factor=0.6, omega=0.028, omega_naive=0.03, solved=True).steps
     6000
     """
 
@@ -49,6 +51,7 @@ class Stage(NamedTuple):
     factor: float
     omega: float
     omega_naive: float
+    solved: bool
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ class Task:
             return [*(each for each in self.stages if self.cooldown_start(each) < end), steps]
         first = self.shortest - 1
         horizons, start = [], self.kept
-        for i in range(1, min(self.stages, steps)):
-            horizon = round(first * (steps / first) ** (i / self.stages))
+        count = min(self.stages, steps - first)  # more are not apart by a step
+        for i in range(1, count):
+            horizon = round(first * (steps / first) ** (i / count))
             if start < self.cooldown_start(horizon) < end:  # there is room for a plateau
                 horizons.append(horizon)
                 start = self.cooldown_start(horizon)
@@ -163,19 +167,17 @@ def _by_stages(task: Task, steps: int) -> Found:
     """Lower the plateau for one horizon after another."""
     horizons = task.horizons(steps)
     body = task.body(steps)
-    start, factor, solved = task.kept, 1.0, True
+    start, factor = task.kept, 1.0
     stages = []
     for i, horizon in enumerate(horizons):
         ahead = horizons[min(i + task.lookahead, len(horizons)) - 1]
         length = _cooldown(task, ahead, start)
-        factor, found = _lowered(task, body[:ahead], start, length, factor)
+        factor, solved = _lowered(task, body[:ahead], start, length, factor)
         body[start:] = factor * task.level
-        solved = solved and found
         length = _cooldown(task, horizon, start)
         eta = cooled(body[:horizon], length, task.decline)
-        stages.append(
-            Stage(horizon, factor, task.omega(eta), task.omega(task.recipe.stretched(horizon)))
-        )
+        naive = task.omega(task.recipe.stretched(horizon))
+        stages.append(Stage(horizon, factor, task.omega(eta), naive, solved))
         start = min(horizon + 1 - length, horizon)
     factors = tuple(stage.factor for stage in stages)
     return Found(eta, task.kept, length, solved, factors, tuple(stages))

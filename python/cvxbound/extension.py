@@ -306,8 +306,8 @@ def _kept(run: Float, resume: Any) -> dict[str, int]:
         return {"kept": kept, "first": kept}
     if not own.has_plateau:
         raise ValueError(
-            f"eta has no plateau to hold: it decays from step {own.last} of {run.size} on; pass "
-            "resume=, the step whose learning rate is to be held from there on"
+            f"eta has no plateau to hold: it is at its peak from step {own.first} to {own.last} of "
+            f"{run.size}; pass resume=, the step whose learning rate is to be held from there on"
         )
     return {"kept": own.last, "first": own.first}
 
@@ -371,6 +371,11 @@ def _report(task: Task, strategy: Strategy, steps: int) -> Extension:
         "kind": task.kind,
     }
     message = _what_to_do(strategy, found)
+    if omega > omega_naive * (1 + 1e-9):
+        message += " At this rate the old recipe has a lower bound."
+    early = [str(stage.steps) for stage in found.stages[:-1] if not stage.solved]
+    if early:
+        message += f" No factor makes the rate the best one for the horizon {' or '.join(early)}."
     if not found.solved:
         message += f" {_why(task, strategy, found)}"
     note = f"{strategy}, resumed after step {found.resume}"

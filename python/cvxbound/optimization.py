@@ -26,6 +26,9 @@ _SHARPNESS = (20.0, 100.0, 500.0, 2500.0)  # of the smooth maximum, one after th
 _MOST_ROUNDS = 60  # of finding out which steps the monotone constraint ties together
 _MOST_WALKED = 20_000_000  # steps, for the best bounds that a ratio is taken of
 _COARSEST = 1000  # steps, where many horizons count and the search begins with fewer steps
+_WIDEST_START = 1e20
+_FIRST_ITERATIONS = 30
+_LARGEST_UNIT = 30.0
 _FARTHEST = 50.0  # a logarithm of a step goes at once: 21 decades
 _TOLERANCE = 1e-9  # of log steps, in which that constraint holds
 
@@ -281,7 +284,7 @@ def _chain(monotone: bool | int, steps: int, free: int, prefix: Float) -> tuple[
 
 
 class _Target:
-    """The objective as a function of the steps, for D = 1."""
+    """The objective as a function of the steps, for D = 1 and in units of the scale of G."""
 
     def __init__(
         self, problem: Problem, G: ArrayLike, chosen: Int, weights: Float, best: Float | None
@@ -295,8 +298,8 @@ class _Target:
         self.evaluations = 0
         self._request = problem.request
         self._rate = problem.weight(np.asarray(1.0))
-        self._unit = float(problem.scale[..., 0])
-        self._best = np.ones(weights.size) if best is None else best / self._unit
+        self.unit = float(problem.scale[..., 0])
+        self._best = np.ones(weights.size) if best is None else best / self.unit
 
     @property
     def horizons(self) -> int:
@@ -313,7 +316,7 @@ class _Target:
         omega = self._omega(steps)
         if self.is_ratio:
             return float((omega / self._best).max())
-        return float(self.weights @ omega) * self._unit
+        return float(self.weights @ omega)
 
     def slope(self, steps: Float, rho: float | None) -> tuple[float, Float, float]:
         """The smoothed objective, its derivatives by the steps and that by rho."""
@@ -323,8 +326,8 @@ class _Target:
         found = _backend.gradient(self._request._replace(eta=steps), self._rate, share, virtual)
         if self.is_ratio:
             return value, found.eta, 0.0
-        value = float(self.weights @ np.nan_to_num(found.omega)) * self._unit
-        return value, found.eta * self._unit, float(found.rho[0]) * self._unit
+        value = float(self.weights @ np.nan_to_num(found.omega))
+        return value, found.eta, float(found.rho[0])
 
     def noise(self, steps: Float) -> Float:
         """What each step adds to the weighted sum of the bounds."""
@@ -357,7 +360,13 @@ class _Target:
 
 
 def _checked_weights(weights: ArrayLike, horizons: int) -> Float:
-    share = np.broadcast_to(_arrays.real_array(weights, "weights"), (horizons,))
+    share = _arrays.real_array(weights, "weights")
+    if share.shape not in ((), (1,), (horizons,)):
+        raise ValueError(
+            f"weights must be one for each of the {horizons} horizons, or one for all; got shape "
+            f"{share.shape}"
+        )
+    share = np.broadcast_to(share, (horizons,))
     _arrays.check_range(share, "weights", _arrays.LARGEST_STEP)
     if not share.any():
         raise ValueError("weights are all zero: nothing to minimise")
@@ -374,7 +383,9 @@ def _make_target(
     nthreads: int | None,
 ) -> _Target:
     rtol = _arrays.SMALLEST_RTOL
-    at = np.array([steps]) if horizons is None else horizons
+    at = horizons
+    if not isinstance(horizons, str):
+        at = np.atleast_1d(np.asarray(steps if horizons is None else horizons))
     problem = make_problem(np.ones(steps), G, 1.0, kind, "given", at, "auto", rtol, -1, nthreads)
     if problem.batch():
         raise ValueError(f"G must be a scalar or of shape ({steps},), got {np.shape(G)}")
@@ -419,6 +430,7 @@ class _Search:
         self._target = target
         self._iterations = iterations
         self.converged = True
+        self._ended = True
 
     def run(self, z: Float, rho: float) -> Float:
         """From a start to the best variables; rho is where that of the last step starts."""
@@ -436,6 +448,7 @@ class _Search:
         tie = np.zeros(z.size, np.bool_)  # of each variable to the one before it
         for _ in range(_MOST_ROUNDS):
             z, slope = self._descend(z, tie)
+            self.converged = self.converged and self._ended
             rising = np.zeros_like(tie)
             rising[first + 1 : -1] = np.diff(z[first:-1]) > _TOLERANCE
             if rising.any():
@@ -464,57 +477,64 @@ class _Search:
         loose: Bool = tie & (pull == least) & (pull < -_TOLERANCE)
         return loose
 
-    def _scale(self, z: Float, start: Int) -> Float:
-        """Units in which variables bend the objective alike: 1 over the root of the noise of each.
-
-        The noise of a step is a square of it, so that it bends the objective by twice what it adds.
-        """
-        if self._target.horizons == 1:
-            return np.ones(start.size)
-        noise = self._target.noise(np.exp(self._layout.log_steps(z[:-1])))
-        share = np.add.reduceat(np.append(self._layout.pull_back(noise), 0.0), start)
-        share = np.where(share > 0, share, share.max())
-        scale: Float = np.sqrt(share.max() / share)
-        return scale
-
     def _descend(self, z: Float, tie: Bool) -> tuple[Float, Float]:
-        """Minimise with ties; the variables, and the derivatives as if there were none."""
-        layout, target = self._layout, self._target
+        """Minimise with ties; the variables, and the derivatives as if there were none.
+
+        The noise of a step is a square of it, so that a variable bends the objective by what its
+        steps have of the noise: its unit is one over the root of that. Far from the minimum nothing
+        is known but how many steps a variable has.
+        """
         group = np.cumsum(~tie) - 1
         start = np.flatnonzero(~tie)
+        units = self._units(np.ones(self._layout.steps), start)
+        first = min(_FIRST_ITERATIONS, self._iterations)
+        z, _ = self._descend_in(units, z, group, start, first)
+        noise = self._target.noise(np.exp(self._layout.log_steps(z[:-1])))
+        return self._descend_in(self._units(noise, start), z, group, start, self._iterations)
+
+    def _units(self, share: Float, start: Int) -> Float:
+        """Units of the groups of variables, from what each step has of something."""
+        own = np.add.reduceat(np.append(self._layout.pull_back(share), 0.0), start)
+        usual = np.median(own[own > 0])
+        units: Float = np.sqrt(usual / np.maximum(own, usual / _LARGEST_UNIT**2))
+        return units
+
+    def _descend_in(
+        self, units: Float, z: Float, group: Int, start: Int, iterations: int
+    ) -> tuple[Float, Float]:
+        layout, target = self._layout, self._target
         last: dict[str, Float] = {}
 
-        def objective(scaled: Float) -> tuple[float, Float]:
-            every = (scaled * scale)[group]
+        def objective(part: Float) -> tuple[float, Float]:
+            every = (part * units)[group]
             steps = np.exp(layout.log_steps(every[:-1]))
             rho = math.exp(every[-1]) if target.has_rho else None
             value, slope, of_rho = target.slope(steps, rho)
-            own = np.append(layout.pull_back(slope * steps), of_rho * (rho or 0.0)) / unit
+            own = np.append(layout.pull_back(slope * steps), of_rho * (rho or 0.0)) / size
             last.update(slope=own)
-            return value / unit, np.add.reduceat(own, start) * scale
+            return value / size, np.add.reduceat(own, start) * units
 
-        unit, scale = 1.0, np.ones(start.size)
-        unit = objective(z[start])[0]
-        scale = self._scale(z, start)
+        size = 1.0
+        size = objective(z[start] / units)[0]
         low = np.maximum(np.append(layout.low, -math.inf), z - _FARTHEST)[start]
         high = np.minimum(np.append(layout.high, math.inf), z + _FARTHEST)[start]
         found = self._minimize(
             objective,
-            np.clip(z[start], low, high) / scale,
+            np.clip(z[start], low, high) / units,
             jac=True,
             method="L-BFGS-B",
-            bounds=list(zip(low / scale, high / scale, strict=True)),
+            bounds=list(zip(low / units, high / units, strict=True)),
             options={
-                "maxiter": self._iterations,
-                "maxfun": 10 * self._iterations,
+                "maxiter": iterations,
+                "maxfun": 10 * iterations,
                 "maxcor": 20,
                 "ftol": 1e-6 / target.sharpness if target.is_ratio else 1e-13,
                 "gtol": 1e-11,
             },
         )
-        self.converged = self.converged and found.status != 1  # 1: a limit was reached
+        self._ended = found.status != 1  # 1: a limit was reached
         objective(found.x)
-        return (found.x * scale)[group], last["slope"]
+        return (found.x * units)[group], last["slope"]
 
 
 def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[Float, float]:
@@ -527,6 +547,11 @@ def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[F
         if not shapes[0].all():
             index = int(np.flatnonzero(shapes[0] == 0)[0])
             raise ValueError(f"start must be positive; found 0 at index {index}")
+        if shapes[0].max() > _WIDEST_START * shapes[0].min():
+            raise ValueError(
+                f"start must not span more than a factor of {_WIDEST_START:g}, got "
+                f"{shapes[0].min():g} to {shapes[0].max():g}"
+            )
     else:
         shapes = [schedules.linear(T).eta, theory.optimal_steps(T, target.G, kind=target.kind)]
         if target.horizons > 1:
@@ -577,7 +602,7 @@ def _report(z: Float, search: _Search, layout: _Layout, target: _Target, D: floa
     optimum = theory.optimal_bound(layout.steps, G, kind=kind)
     params = {
         "gamma": gamma * D,
-        "value": value if target.is_ratio else value * D,
+        "value": value if target.is_ratio else value * target.unit * D,
         "omega": omega * D,
         "optimum": optimum * D,
         "evaluations": target.evaluations,

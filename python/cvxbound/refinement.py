@@ -18,6 +18,8 @@ from .schedules import Schedule
 
 __all__ = ["refine"]
 
+_SMALLEST_NORM = 1e-100
+_WIDEST = 1e60  # the schedule and its bound are made of squares of ratios
 _RISEN = 0.95  # of the peak: a noisy plateau may have its highest step anywhere
 
 # What a refined schedule is compared with: families, and a grid for the parameters of each.
@@ -153,7 +155,14 @@ def _checked(G: ArrayLike) -> Float:
     if norms.ndim != 1 or not norms.size:
         raise ValueError(f"G must be one norm a step, of shape (n,) with n >= 1; got {norms.shape}")
     check_range(norms, "G", LARGEST_NORM)
-    return positive_array(norms, "G")
+    positive_array(norms, "G")
+    if norms.min() < max(_SMALLEST_NORM, norms.max() / _WIDEST):
+        raise ValueError(
+            f"G must be at least {_SMALLEST_NORM:g}, and no norm more than {_WIDEST:g} times as "
+            f"large as another; found {norms.min():g} at index {int(np.argmin(norms))}, and "
+            f"{norms.max():g} at index {int(np.argmax(norms))}"
+        )
+    return norms
 
 
 def _running_median(x: Float, window: int) -> Float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._arrays import positive_scalar
 from ._optimal import (
     AnytimePrice,
     horizon_envelope,
@@ -46,6 +47,7 @@ __all__ = [
 # Below this the sum itself is used. From here on the first term left out of the expansion of the
 # digamma function, 691 / (32760 n^12), is below 1e-17.
 _EXPANSION_FROM = 20
+_MOST = 2**62  # so that twice as many are an integer
 _SUMS = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, _EXPANSION_FROM))])
 
 
@@ -122,7 +124,7 @@ def constant_terms(steps: ArrayLike, G: float = 1.0, D: float = 1.0) -> Terms:
     0.1375
     """
     T = _integers(steps, "steps", least=1)
-    return _terms(D**2 / (2 * T), G**2 / 2 * (1 + harmonic(T - 1)))
+    return _terms(2 * T, 1 + harmonic(T - 1), G, D)
 
 
 def constant_average_terms(steps: ArrayLike, G: float = 1.0, D: float = 1.0) -> Terms:
@@ -155,7 +157,7 @@ def constant_average_terms(steps: ArrayLike, G: float = 1.0, D: float = 1.0) -> 
     Terms(distance=0.005, noise=0.5)
     """
     T = _integers(steps, "steps", least=1)
-    return _terms(D**2 / (2 * T), np.full(T.shape, G**2 / 2))
+    return _terms(2 * T, 1.0, G, D)
 
 
 def linear_terms(steps: ArrayLike, G: float = 1.0, D: float = 1.0) -> Terms:
@@ -239,7 +241,7 @@ def wsd_terms(steps: ArrayLike, cooldown_start: ArrayLike, G: float = 1.0, D: fl
     integers = harmonic(low + count) - harmonic(low)
     halves = 2 * (harmonic(2 * (low + count)) - harmonic(2 * low)) - integers
     plateau = np.where(n % 2 == 1, integers, halves)
-    return _terms(D**2 / (T + T0), G**2 / 2 * (cooldown + plateau))
+    return _terms(T + T0, cooldown + plateau, G, D)
 
 
 def wsd_bound(steps: ArrayLike, cooldown_start: ArrayLike, G: float = 1.0, D: float = 1.0) -> Any:
@@ -292,7 +294,7 @@ def wsd_bound(steps: ArrayLike, cooldown_start: ArrayLike, G: float = 1.0, D: fl
         + 1 / rest**2
         + harmonic(T - T0 - 1) / (rest + 1)
     )
-    values = D * G * np.sqrt(A)
+    values = positive_scalar(D, "D") * positive_scalar(G, "G") * np.sqrt(A)
     return values if values.ndim else float(values)
 
 
@@ -302,6 +304,8 @@ def _integers(n: ArrayLike, name: str, least: int) -> NDArray[np.int64]:
         raise TypeError(f"{name} must be integer, got {n!r}")
     if np.any(values < least):
         raise ValueError(f"{name} must be at least {least}, got {values.min()}")
+    if np.any(values > _MOST):
+        raise ValueError(f"{name} must be at most 2**62, got {values.max()}")
     return values.astype(np.int64)
 
 
@@ -318,7 +322,11 @@ def _wsd(
     return T, T0
 
 
-def _terms(distance: Any, noise: Any) -> Terms:
+def _terms(twice_length: Any, twice_noise: Any, G: float, D: float) -> Terms:
+    """Both terms of a bound, given those for D = G = 1."""
+    D, G = positive_scalar(D, "D"), positive_scalar(G, "G")
+    distance = D**2 / np.asarray(twice_length)
+    noise = np.broadcast_to(G**2 / 2 * np.asarray(twice_noise), distance.shape).copy()
     if np.ndim(distance) == 0:
         return Terms(float(distance), float(noise))
     return Terms(distance, noise)

@@ -113,4 +113,11 @@ def _horizon_factor(exponent: float, source: ArrayLike, target: ArrayLike) -> fl
     if h.ndim or not np.isfinite(h):
         raise ValueError(f"horizon_exponent must be a finite number, got {exponent!r}")
     ratio = np.asarray(target).shape[-1] / np.asarray(source).shape[-1]
-    return float(ratio ** (float(h) + 0.5))
+    with np.errstate(over="ignore", under="ignore"):
+        factor = float(np.power(ratio, float(h) + 0.5))
+    if not 0 < factor < np.inf:
+        raise ValueError(
+            f"horizon_exponent is too large: {exponent!r} with {ratio:g} times the steps changes "
+            f"the rate by a factor of {factor:g}; expected something like -0.3"
+        )
+    return factor

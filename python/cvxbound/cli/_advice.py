@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import extension, transfer
+from .. import _arrays, extension, transfer
 from .._files import check_target, replacing
 from ._inputs import Subject, UsageError, fits, whole_number
 
@@ -75,6 +75,7 @@ def transferred(
     lr = source.peak if lr is None else lr
     if lr is None:
         raise UsageError("give --lr, the learning rate that was tuned for the first schedule")
+    _arrays.positive_scalar(lr, "--lr")
     rates: dict[str, tuple[float, ...]] = {}
     for kind in problem.kinds:
         row = []
@@ -107,6 +108,7 @@ def extended(
     tick: Tick,
 ) -> Extending:
     """Extend a run by the strategy asked for, and by the others for comparison."""
+    lr = subject.peak if lr is None else _arrays.positive_scalar(lr, "--lr")
     horizons = stages(options.stages)
     found: dict[str, Extension | None] = {}
     for strategy in STRATEGIES:
@@ -132,7 +134,6 @@ def extended(
                 raise ValueError(f"{subject.label}: {as_options(str(error))}") from None
             found[strategy] = None  # there is no room for it
         tick(strategy)
-    lr = subject.peak if lr is None else lr
     return Extending(problem, subject, reference or subject, options.strategy, lr, found)
 
 
