@@ -198,7 +198,7 @@ def test_other_strategies_may_be_impossible(run, ask):
 def test_extend_refuses(refuse, tmp_path):
     extend = ["extend", "wsd", "--steps", 400]
     assert "--to" in refuse(2, *extend)
-    assert "steps must be more than the 400 steps" in refuse(1, *extend, "--to", 400)
+    assert "--to must be more than its 400 steps" in refuse(1, *extend, "--to", 400)
     assert "pass --resume, the step" in refuse(1, "extend", "cosine", "--steps", 400, "--to", 800)
     assert "--stages: 'x' is not a number" in refuse(2, *extend, "--to", 800, "--stages", "x")
     message = refuse(1, *extend, "--to", 800, "--out", tmp_path / "a.txt")

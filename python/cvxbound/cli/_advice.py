@@ -109,6 +109,11 @@ def extended(
 ) -> Extending:
     """Extend a run by the strategy asked for, and by the others for comparison."""
     lr = subject.peak if lr is None else _arrays.positive_scalar(lr, "--lr")
+    planned = len(subject.schedule)
+    if steps <= planned:
+        raise ValueError(
+            f"{subject.label}: --to must be more than its {planned} steps, got {steps}"
+        )
     horizons = stages(options.stages)
     found: dict[str, Extension | None] = {}
     for strategy in STRATEGIES:
