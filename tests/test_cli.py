@@ -32,44 +32,6 @@ needs_matplotlib = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process: its exit code, standard output and standard error."""
-
-    def call(*argv):
-        code = cli.main([str(each) for each in argv])
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def ask(run):
-    """The JSON that a command prints."""
-
-    def call(*argv):
-        code, out, err = run(*argv, "--json")
-        assert (code, err) == (0, "")
-        assert out.count("\n") == 1
-        return json.loads(out, parse_constant=pytest.fail)
-
-    return call
-
-
-@pytest.fixture
-def refuse(run):
-    """The error of a command: one paragraph, nothing on the standard output."""
-
-    def call(code, *argv):
-        found, out, err = run(*argv)
-        assert (found, out) == (code, "")
-        assert err.startswith("cvxbound: ")
-        assert err.count("\n") == 1
-        return err
-
-    return call
-
-
 def write_log(path, lr, *, first=1, **columns):
     rows = [",".join(["step", "lr", *columns])]
     for i, rate in enumerate(lr):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cvxbound as cb
-from cvxbound import cli, schedules
+from cvxbound import schedules
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ["cyclopts", "rich"])),
@@ -16,42 +16,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 RUN = schedules.wsd(400, cooldown=0.2)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process: its exit code, standard output and standard error."""
-
-    def call(*argv):
-        code = cli.main([str(each) for each in argv])
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def ask(run):
-    """The JSON that a command prints."""
-
-    def call(*argv):
-        code, out, err = run(*argv, "--json")
-        assert (code, err) == (0, "")
-        return json.loads(out, parse_constant=pytest.fail)
-
-    return call
-
-
-@pytest.fixture
-def refuse(run):
-    """The error of a command: one paragraph, nothing on the standard output."""
-
-    def call(code, *argv):
-        found, out, err = run(*argv)
-        assert (found, out) == (code, "")
-        assert err.count("\n") == 1
-        return err
-
-    return call
 
 
 @pytest.fixture

@@ -85,6 +85,17 @@ def step_count(value: float, steps: int, what: str) -> int:
     raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 
+def whole_number(value: object, name: str, most: int = 2**31) -> int:
+    """A positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be one integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
+    return int(value)
+
+
 def positive_array(x: ArrayLike, name: str) -> Float:
     """Positive finite numbers of any shape."""
     array = real_array(x, name)

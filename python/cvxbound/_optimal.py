@@ -17,6 +17,7 @@ from ._arrays import (
     positive_array,
     positive_scalar,
     real_array,
+    whole_number,
 )
 from ._names import Kind, check_names
 
@@ -29,7 +30,6 @@ __all__ = [
     "wrong_rate",
 ]
 
-_MOST_STEPS = 2**31
 _MOST_ROUNDS = 50
 _SETTLED = 1e-9  # of log gamma: at a minimum the bound then changes by its square
 
@@ -316,17 +316,6 @@ def price_of_anytime(
     ratio = bounds.curve(steps, weight, kind=kind, at=horizons) / best
     worst = int(np.argmax(ratio))
     return AnytimePrice(weight * scale, float(ratio[worst]), int(horizons[worst]), ratio)
-
-
-def whole_number(value: object, name: str, most: int = _MOST_STEPS) -> int:
-    """A positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be one integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    if value > most:
-        raise ValueError(f"{name} must be at most {most}, got {value}")
-    return int(value)
 
 
 def _checked(steps: int, G: ArrayLike, D: float, kind: str) -> tuple[Float, float]:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _backend, bounds, schedules, theory
-from ._arrays import Float, Int
+from ._arrays import Float, Int, whole_number
 from ._messages import did_you_mean
 from ._names import Kind, check_names
-from ._optimal import whole_number
 from ._problem import Problem, make_problem
 from .schedules import Schedule
 
@@ -432,7 +431,6 @@ class _Search:
         self._target = target
         self._iterations = iterations
         self.converged = True
-        self._ended = True
 
     def run(self, z: Float, rho: float) -> Float:
         """From a start to the best variables; rho is where that of the last step starts."""
@@ -449,14 +447,16 @@ class _Search:
         first = 2 + self._layout.chain - self._layout.free
         tie = np.zeros(z.size, np.bool_)  # of each variable to the one before it
         for _ in range(_MOST_ROUNDS):
-            z, slope = self._descend(z, tie)
-            self.converged = self.converged and self._ended
+            z = self._descend(z, tie)
             rising = np.zeros_like(tie)
             rising[first + 1 : -1] = np.diff(z[first:-1]) > _TOLERANCE
             if rising.any():
                 tie |= rising
                 continue
-            loose = self._loose(z, slope, tie)
+            if not tie.any():
+                return z
+            value, slope = self._evaluate(z)
+            loose = self._loose(z, slope / value, tie)
             if not loose.any():
                 return z
             tie &= ~loose
@@ -465,8 +465,6 @@ class _Search:
 
     def _loose(self, z: Float, slope: Float, tie: Bool) -> Bool:
         """The tie of each group that pulls the wrong way the most."""
-        if not tie.any():
-            return tie
         start = np.flatnonzero(~tie)  # of the groups; a variable alone is one too
         group = np.cumsum(~tie) - 1
         before = np.cumsum(slope) - slope
@@ -479,8 +477,15 @@ class _Search:
         loose: Bool = tie & (pull == least) & (pull < -_TOLERANCE)
         return loose
 
-    def _descend(self, z: Float, tie: Bool) -> tuple[Float, Float]:
-        """Minimise with ties; the variables, and the derivatives as if there were none.
+    def _evaluate(self, z: Float) -> tuple[float, Float]:
+        """The smoothed objective, and its derivatives as if nothing were tied."""
+        steps = np.exp(self._layout.log_steps(z[:-1]))
+        rho = math.exp(z[-1]) if self._target.has_rho else None
+        value, slope, of_rho = self._target.slope(steps, rho)
+        return value, np.append(self._layout.pull_back(slope * steps), of_rho * (rho or 0.0))
+
+    def _descend(self, z: Float, tie: Bool) -> Float:
+        """Minimise with ties.
 
         The noise of a step is a square of it, so that a variable bends the objective by what its
         steps have of the noise: its unit is one over the root of that. Far from the minimum nothing
@@ -492,7 +497,10 @@ class _Search:
         first = min(_FIRST_ITERATIONS, self._iterations)
         z, _ = self._descend_in(units, z, group, start, first)
         noise = self._target.noise(np.exp(self._layout.log_steps(z[:-1])))
-        return self._descend_in(self._units(noise, start), z, group, start, self._iterations)
+        units = self._units(noise, start)
+        z, ended = self._descend_in(units, z, group, start, self._iterations)
+        self.converged = self.converged and ended
+        return z
 
     def _units(self, share: Float, start: Int) -> Float:
         """Units of the groups of variables, from what each step has of something."""
@@ -503,21 +511,15 @@ class _Search:
 
     def _descend_in(
         self, units: Float, z: Float, group: Int, start: Int, iterations: int
-    ) -> tuple[Float, Float]:
+    ) -> tuple[Float, bool]:
+        """Minimise over groups of variables in these units; whether that ended by itself."""
         layout, target = self._layout, self._target
-        last: dict[str, Float] = {}
+        size = self._evaluate(z[start][group])[0]
 
         def objective(part: Float) -> tuple[float, Float]:
-            every = (part * units)[group]
-            steps = np.exp(layout.log_steps(every[:-1]))
-            rho = math.exp(every[-1]) if target.has_rho else None
-            value, slope, of_rho = target.slope(steps, rho)
-            own = np.append(layout.pull_back(slope * steps), of_rho * (rho or 0.0)) / size
-            last.update(slope=own)
-            return value / size, np.add.reduceat(own, start) * units
+            value, slope = self._evaluate((part * units)[group])
+            return value / size, np.add.reduceat(slope / size, start) * units
 
-        size = 1.0
-        size = objective(z[start] / units)[0]
         low = np.maximum(np.append(layout.low, -math.inf), z - _FARTHEST)[start]
         high = np.minimum(np.append(layout.high, math.inf), z + _FARTHEST)[start]
         found = self._minimize(
@@ -534,9 +536,7 @@ class _Search:
                 "gtol": 1e-11,
             },
         )
-        self._ended = found.status != 1  # 1: a limit was reached
-        objective(found.x)
-        return (found.x * units)[group], last["slope"]
+        return (found.x * units)[group], found.status != 1  # 1: a limit was reached
 
 
 def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[Float, float]:
@@ -560,8 +560,9 @@ def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[F
             shapes += [schedules.inverse_sqrt(T).eta, schedules.constant(T).eta]
     candidates = []
     for shape in shapes:
+        scale = target.scale(shape)
         for factor in (0.5, 1.0, 2.0):
-            z = layout.variables(shape * (factor * target.scale(shape)))
+            z = layout.variables(shape * (factor * scale))
             candidates.append((target.value(np.exp(layout.log_steps(z))), z))
     z = min(candidates, key=lambda each: each[0])[1]
     return z, float(np.exp(layout.log_steps(z)[-1]))

@@ -9,10 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import schedules
-from ._arrays import LARGEST_NORM, Float, check_range, positive_array, real_array, step_count
+from ._arrays import (
+    LARGEST_NORM,
+    Float,
+    check_range,
+    positive_array,
+    real_array,
+    step_count,
+    whole_number,
+)
 from ._messages import did_you_mean
 from ._names import Kind, check_names
-from ._optimal import optimal_bound, optimal_steps, whole_number
+from ._optimal import optimal_bound, optimal_steps
 from .bounds import tune
 from .schedules import Schedule
 
