@@ -149,9 +149,7 @@ class Adjoint {
     }
 
     static Jet<vec> state_of(const Jet<vec>& R) {
-      if (!Walked::kRooted) return R;
-      const vec root = sqrt(R.value), half = 0.5 / root, slope = R.slope * half;
-      return {root, slope, (R.bend - 2.0 * (slope * slope)) * half};
+      return Walked::kRooted ? square_root(R, sqrt(R.value)) : R;
     }
     static Jet<vec> distance_of(const Jet<vec>& state) { return Walked::kRooted ? state * state : state; }
   };
@@ -175,13 +173,10 @@ class Adjoint {
       const vec step = newton_step(step_from, noise, options.gamma);
       for (int lane = 0; lane < kLanes; ++lane) {
         const double x = step[lane];
-        if (x > -kLargestStep && x < kLargestStep) tile.rho[v * kLanes + lane] *= __builtin_exp(x);
+        if (x > -kLargestPolish && x < kLargestPolish) tile.rho[v * kLanes + lane] *= __builtin_exp(x);
       }
     }
   }
-
-  /// A step of log rho that is larger is none that polishes.
-  static constexpr double kLargestStep = 0.05;
 
   /// The norms at the horizons of a vector, 1 beyond the last.
   static vec own_norms(const FastSchedule& s, std::int64_t begin, int count, int v) {

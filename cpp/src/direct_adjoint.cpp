@@ -17,18 +17,13 @@ double state_of(double R) {
 
 template <class Walked>
 Jet<double> state_of(const Jet<double>& R) {
-  if (!Walked::kRooted) return R;
-  const double root = std::sqrt(R.value), slope = 0.5 * R.slope / root;
-  return {root, slope, 0.5 * (R.bend - 2 * slope * slope) / root};
+  return Walked::kRooted ? square_root(R, std::sqrt(R.value)) : R;
 }
 
 template <class Walked, class V>
 V distance_of(const V& state) {
   return Walked::kRooted ? state * state : state;
 }
-
-/// Steps of log rho beyond this are none that polish.
-constexpr double kLargestStep = 0.05;
 
 /// Newton's step, from rho near the best one.
 template <class Walked, bool kNorms>
@@ -43,7 +38,7 @@ double polished(const Schedule& steps, const Weighted& horizon, double gamma) {
   const Jet<double> distance = constant(1.0) / distance_of<Walked>(state);
   const Jet<double> noise = sum + Jet<double>{last, last, last};
   const double step = newton_step(distance, noise, gamma);
-  return std::abs(step) < kLargestStep ? rho * std::exp(step) : rho;
+  return std::abs(step) < kLargestPolish ? rho * std::exp(step) : rho;
 }
 
 /// Adds one horizon. `trace` takes the states of the walk; it may be the place of the derivatives, where

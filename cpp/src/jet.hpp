@@ -30,6 +30,16 @@ inline Jet<V> constant(V value) {
   return {value, V{}, V{}};
 }
 
+/// The square root, given that of the value.
+template <class V>
+inline Jet<V> square_root(const Jet<V>& x, V root) {
+  const V slope = 0.5 * x.slope / root;
+  return {root, slope, 0.5 * (x.bend - 2.0 * (slope * slope)) / root};
+}
+
+/// A step of log rho that is larger is none that polishes.
+constexpr double kLargestPolish = 0.05;
+
 /// Newton's step in log rho towards the minimum of distance / gamma + gamma noise, or of distance * noise
 /// where gamma is 0; not a number where there is none.
 template <class V>
