@@ -335,7 +335,7 @@ def test_a_whole_cooldown_is_that_of_wsd(steps, cooldown, shape, final):
     cooldown = min(cooldown, steps)
     expected = schedules.wsd(steps, cooldown=cooldown, shape=shape, rate=0.3, final=final)
     found = cooled(np.ones(steps), cooldown, Decline(shape, 2.0, 0.3, final))
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

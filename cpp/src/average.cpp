@@ -20,14 +20,14 @@ double average_rho(const Schedule& steps, LastStep last_step, std::int64_t t, do
   return S > 0 ? Q / (S * norm * norm) : 1.0;
 }
 
-Split average_at(double S, double Q, double norm, double rho) {
+}  // namespace
+
+Split average_split(double S, double Q, double norm, double rho) {
   if (std::isinf(rho)) return {0, 0, rho};
   const double total = S + rho, root = rho * norm;
   if (!(total > 0)) return {kInfinity, 0, rho};
   return {0.5 / total, 0.5 * (Q + root * root) / total, rho};
 }
-
-}  // namespace
 
 void average_adjoint(const Schedule& steps, const Objective& objective) {
   const double gamma = objective.gamma;
@@ -69,7 +69,7 @@ void average(const Kernels& kernels, const Schedule& steps, LastStep last_step, 
   Accumulator length, squares;
   for (std::int64_t t = 1; t <= steps.steps; ++t) {
     const double norm = steps.norm_at(t), S = length.value(), Q = squares.value();
-    splits[t - 1] = average_at(S, Q, norm, average_rho(steps, last_step, t, targets.gamma, S, Q));
+    splits[t - 1] = average_split(S, Q, norm, average_rho(steps, last_step, t, targets.gamma, S, Q));
     const double root = steps.eta[t - 1] * norm;
     length.add(steps.eta[t - 1]);
     squares.add(root * root);

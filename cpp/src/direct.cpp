@@ -14,11 +14,6 @@ namespace {
 constexpr double kGroupStepLow = 0x1p-100, kGroupStepHigh = 0x1p50;
 constexpr double kGroupNormLow = 0x1p-30, kGroupNormHigh = 0x1p30;
 
-/// `last` where the virtual step is zero: infinite noise after any movement, else no bound at all.
-Split zero_last_step(double moved) {
-  return moved > 0 ? Split{0.5 / moved, kInfinity, 0} : Split{kInfinity, 0, 0};
-}
-
 Split last_from(double distance, double sum, double rho, double norm) {
   return {0.5 / distance, 0.5 * ((rho * norm) * norm + sum), rho};
 }

@@ -270,9 +270,15 @@ void last_tile(const TiledSteps& steps, std::int64_t tile, const double* rho, do
 
 extern const FastTable CVXBOUND_FAST_KERNELS;
 extern const AdjointTable CVXBOUND_ADJOINT_KERNELS;
+extern const SegmentKernels CVXBOUND_SEGMENT_KERNELS;
 extern const Kernels CVXBOUND_KERNELS;
-const Kernels CVXBOUND_KERNELS = {
-    CVXBOUND_KERNELS_NAME,    scan, walk_last, walk_many, last_tile, &CVXBOUND_FAST_KERNELS,
-    &CVXBOUND_ADJOINT_KERNELS};
+const Kernels CVXBOUND_KERNELS = {CVXBOUND_KERNELS_NAME,
+                                  scan,
+                                  walk_last,
+                                  walk_many,
+                                  last_tile,
+                                  &CVXBOUND_FAST_KERNELS,
+                                  &CVXBOUND_ADJOINT_KERNELS,
+                                  &CVXBOUND_SEGMENT_KERNELS};
 
 }  // namespace cvxbound

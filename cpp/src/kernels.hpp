@@ -88,6 +88,9 @@ struct Kernels {
 
   /// Derivatives at many horizons; see adjoint_kernels.hpp.
   const struct AdjointTable* adjoint;
+
+  /// Schedules made of segments; see segment_kernels.hpp.
+  const struct SegmentKernels* segments;
 };
 
 }  // namespace cvxbound

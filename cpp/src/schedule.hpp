@@ -40,6 +40,11 @@ inline double fixed_rho(const Schedule& schedule, LastStep last_step, std::int64
   return schedule.eta[last_step == LastStep::repeat && t > 1 ? t - 2 : t - 1];
 }
 
+/// `last` where the virtual step is zero: infinite noise after any movement, else no bound at all.
+inline Split zero_last_step(double moved) {
+  return moved > 0 ? Split{0.5 / moved, kInfinity, 0} : Split{kInfinity, 0, 0};
+}
+
 /// The horizons of one item, and where their results go.
 struct Targets {
   const std::int64_t* horizons;  ///< null: 1 .. count

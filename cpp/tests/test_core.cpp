@@ -443,6 +443,65 @@ void test_refusals() {
         "");
 }
 
+/// Segments of all forms, the steps of which are also walked one by one.
+void test_segments() {
+  const std::int64_t sizes[] = {1, 7, 33, 200, 5000, 70001};
+  for (const std::int64_t n : sizes) {
+    const double span = static_cast<double>(n);
+    std::vector<Segment> segments = {{n, Form::linear, 0, 1, 1, span + 1, 1},
+                                     {n, Form::constant, 1, 0, 0, 1, 1},
+                                     {0, Form::cosine, 1, 0, 0, 0, 1},
+                                     {n, Form::inverse_sqrt, 1, 0, span, span, 1},
+                                     {n, Form::power, 0.7, 0.5, 0, span, 2.5},
+                                     {n, Form::cosine, 0.5, 0.3, 0, span, 1},
+                                     {n, Form::exponential, 0.3, 0.1, 0, span, 1e-3},
+                                     {n, Form::one_minus_sqrt, 0.1, 0, 0, span, 1}};
+    const auto width = static_cast<std::int64_t>(segments.size()), steps = n * (width - 1);
+    std::vector<double> eta(steps);
+    lay_out(segments.data(), width, eta.data());
+    CHECK(close(eta[n - 1], span / (span + 1), 1e-15) && eta[n] == 1, std::to_string(n));
+    std::vector<Segment> twice = segments;
+    twice.insert(twice.end(), segments.begin(), segments.end());
+    const std::int64_t horizons[] = {steps, 0, (steps + 1) / 2, steps};
+    SegmentBatch batch;
+    batch.items = 2;
+    batch.width = width;
+    batch.segments = twice.data();
+    batch.horizons = horizons;
+    batch.horizon_count = 2;
+    for (const Kind kind : {Kind::last, Kind::average, Kind::tight}) {
+      for (const Method method : {Method::direct, Method::fast}) {
+        Options options;
+        options.kind = kind;
+        options.method = method;
+        options.threads = 2;
+        double distance[4], noise[4];
+        terms(batch, options, {distance, noise, nullptr, nullptr});
+        CHECK(std::isnan(distance[1]) && distance[3] == distance[0] && noise[3] == noise[0], "");
+        Batch laid_out;
+        laid_out.items = 1;
+        laid_out.steps = steps;
+        laid_out.eta = eta.data();
+        laid_out.horizons = horizons + 2;
+        laid_out.horizon_count = 2;
+        double d[2], b[2];
+        terms(laid_out, options, {d, b, nullptr, nullptr});
+        const double rtol = kind == Kind::tight ? 1e-9 : 1e-12;
+        for (int i = 0; i < 2; ++i) {
+          CHECK(close(distance[2 + i], d[i], rtol) && close(noise[2 + i], b[i], rtol), std::to_string(n));
+        }
+      }
+    }
+  }
+  Segment bad{3, Form::constant, -1, 0, 0, 1, 1};
+  const std::int64_t horizon = 3;
+  SegmentBatch batch;
+  batch.items = batch.width = batch.horizon_count = 1;
+  batch.segments = &bad;
+  batch.horizons = &horizon;
+  CHECK(!message_of([&] { terms(batch, {}, {}); }).empty(), "");
+}
+
 void test_parallel_for() {
   for (const int threads : {1, 2, 5}) {
     std::vector<std::atomic<int>> seen(1000);
@@ -501,6 +560,7 @@ int main() {
   test_gradient();
   test_batches();
   test_refusals();
+  test_segments();
   test_parallel_for();
   std::printf("%s: %d failures\n", active_isa().c_str(), failures);
   return failures ? 1 : 0;

@@ -181,6 +181,58 @@ py::tuple walk(cvxbound::Kind kind, const Doubles& eta, const std::optional<Doub
   return py::make_tuple(distance, noise);
 }
 
+/// A [items, width] array of the dtype SEGMENT of the Python package, whose fields are those of Segment.
+const cvxbound::Segment* segments(const py::array& table) {
+  if (table.ndim() != 2 || table.itemsize() != sizeof(cvxbound::Segment) ||
+      !(table.flags() & py::array::c_style) ||
+      reinterpret_cast<std::uintptr_t>(table.data()) % alignof(cvxbound::Segment) != 0) {
+    throw std::invalid_argument("segments must be an aligned, contiguous [items, width] array of SEGMENT");
+  }
+  return static_cast<const cvxbound::Segment*>(table.data());
+}
+
+py::tuple segment_terms(const py::array& table, const Indices& horizons,
+                        const std::optional<Doubles>& gamma, cvxbound::Kind kind,
+                        cvxbound::LastStep last_step, cvxbound::Method method, int nthreads) {
+  cvxbound::SegmentBatch batch;
+  batch.segments = segments(table);
+  batch.items = table.shape(0);
+  batch.width = table.shape(1);
+  batch.horizons = aligned(horizons, "horizons");
+  if (horizons.ndim() != 2 || horizons.shape(0) != table.shape(0))
+    throw std::invalid_argument("horizons must be [items, horizons]");
+  batch.horizon_count = horizons.shape(1);
+  if (gamma) {
+    batch.gamma = aligned(*gamma, "gamma");
+    if (gamma->size() != batch.items) throw std::invalid_argument("gamma must have one entry an item");
+  }
+  cvxbound::Options options;
+  options.kind = kind;
+  options.last_step = last_step;
+  options.method = method;
+  options.threads = nthreads;
+  options.interrupt = check_signals;
+  Doubles distance({horizons.shape(0), horizons.shape(1)}), noise({horizons.shape(0), horizons.shape(1)});
+  cvxbound::Terms out;
+  out.distance = distance.mutable_data();
+  out.noise = noise.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    cvxbound::terms(batch, options, out);
+  }
+  return py::make_tuple(distance, noise);
+}
+
+Doubles lay_out(const py::array& table) {
+  const cvxbound::Segment* all = segments(table);
+  if (table.shape(0) != 1) throw std::invalid_argument("lay_out takes the segments of one schedule");
+  std::int64_t steps = 0;
+  for (py::ssize_t i = 0; i < table.shape(1); ++i) steps += all[i].steps;
+  Doubles eta(steps);
+  cvxbound::lay_out(all, table.shape(1), eta.mutable_data());
+  return eta;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -220,6 +272,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("rho").noconvert().none(true));
   m.def("walk", &walk, py::arg("kind"), py::arg("eta").noconvert(), py::arg("norm").noconvert().none(true),
         py::arg("rho").noconvert());
+  m.def("segment_terms", &segment_terms, py::arg("segments"), py::arg("horizons").noconvert(),
+        py::arg("gamma").noconvert().none(true), py::arg("kind"), py::arg("last_step"), py::arg("method"),
+        py::arg("nthreads"));
+  m.def("lay_out", &lay_out, py::arg("segments"));
   m.def("active_isa", &cvxbound::active_isa);
   m.def("available_isas", &cvxbound::available_isas);
   m.def("default_threads", &cvxbound::default_threads);

@@ -6,9 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _core
-from ._arrays import LARGEST_NORM, LARGEST_STEP, Float, Int, Norms, check_range, rows
+from ._arrays import LARGEST_NORM, LARGEST_STEP, Float, Int, Norms, check_range, rows, thread_count
 
 _METHODS = {
     "auto": _core.Method.automatic,
@@ -120,3 +121,29 @@ def gradient(
     omega, eta, norm, rho_bar = found
     norm = None if norm is None else shaped(norm)
     return Derivatives(shaped(omega), shaped(eta), norm, shaped(rho_bar))
+
+
+def segment_split(
+    table: NDArray[np.void],
+    horizons: Int,
+    *,
+    kind: str,
+    last_step: str,
+    weight: Float | None = None,
+    method: str = "auto",
+    nthreads: int | None = None,
+) -> tuple[Float, Float]:
+    """Distance and noise term of schedules made of segments, for D = G = 1.
+
+    `table` is (cells, segments) of `_segments.SEGMENT`; `horizons`, (cells, horizons), are 1-based,
+    0 where the result is to be NaN; `weight`, (cells,), is as for `split`.
+    """
+    return _core.segment_terms(
+        np.ascontiguousarray(table),
+        np.ascontiguousarray(horizons, np.int64),
+        None if weight is None else np.ascontiguousarray(weight, np.float64),
+        getattr(_core.Kind, kind),
+        getattr(_core.LastStep, last_step),
+        _METHODS[method],
+        thread_count(nthreads),
+    )

@@ -37,8 +37,9 @@ from ._arrays import (
     real_array,
     step_count,
 )
-from ._decay import SHAPES, Shape, decayed, fraction_left, known_shape
+from ._decay import SHAPES, Shape
 from ._messages import counted, did_you_mean
+from ._segments import MOST_STEPS, Form, Number, Run, Segment, length, table, values
 
 __all__ = [
     "FAMILIES",
@@ -68,7 +69,6 @@ _FAMILY_ALIASES = {
     "rsqrt": "inverse_sqrt",
 }
 
-_MOST_STEPS = 2**40
 _MOST_LOGGED = 2**31
 
 
@@ -150,97 +150,13 @@ def _checked(x: ArrayLike, what: str) -> Float:
     return steps
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What all families share; `lay_out` makes the steps."""
-
-    steps: int
-    final: float
-    warmup: int
-    warmup_start: float | None
-    endpoint: bool
-
-    @property
-    def rest(self) -> int:
-        """Steps after the warm-up."""
-        return self.steps - self.warmup
-
-    @property
-    def t(self) -> NDArray[np.int64]:
-        """The steps after the warm-up, 1-based."""
-        return np.arange(self.warmup + 1, self.steps + 1)
-
-    def lay_out(
-        self,
-        body: Float | float,
-        cooldown: float,
-        shape: Shape = "linear",
-        exponent: float = 2.0,
-        rate: float | None = None,
-        cycle: float = 1.0,
-    ) -> Float:
-        """Return warm-up, body (given by its values at the steps `t`) and cooldown."""
-        length = step_count(cooldown, self.steps, "cooldown")
-        if length > self.rest:
-            raise ValueError(
-                f"warmup ({counted(self.warmup, 'step')}) and cooldown "
-                f"({counted(length, 'step')}) together exceed the length of the run, {self.steps}"
-            )
-        exponent = positive_scalar(exponent, "exponent")
-        rate = positive_scalar(rate if rate is not None else self.final or 0.5, "rate")
-        shape = known_shape(shape)
-        cycle = positive_scalar(cycle, "cycle")
-        eta = np.empty(self.steps)
-        eta[: self.warmup] = self._ramp()
-        eta[self.warmup :] = body
-        if length:
-            left = fraction_left(*self._progress(length, cycle), shape, exponent, rate)
-            tail = eta[self.steps - length :]
-            tail[:] = decayed(tail[0], self.final, left)
-        return eta
-
-    def _ramp(self) -> Float:
-        t = np.arange(1, self.warmup + 1)
-        if self.warmup_start is None:
-            return t / (self.warmup + 1)
-        return ((t - 1) + self.warmup_start * (self.warmup + 1 - t)) / max(self.warmup, 1)
-
-    def _progress(self, length: int, cycle: float) -> tuple[Float, Float]:
-        """Return how far each step of a cooldown is (x), and how far it has to go (y = 1 - x)."""
-        intervals = length - self.endpoint
-        if not intervals:  # one step, which is the endpoint
-            return np.ones(1), np.zeros(1)
-        done = np.arange(length)
-        whole = intervals * cycle
-        return np.minimum(done / whole, 1), np.maximum((whole - done) / whole, 0)
-
-
-def _run(
-    steps: int, final: float, warmup: float, warmup_start: float | None, endpoint: bool
-) -> _Run:
-    """Check the arguments that all families share."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
-        raise TypeError(f"steps must be an integer, got {steps!r}")
-    if not 1 <= steps <= _MOST_STEPS:
-        raise ValueError(f"steps must be from 1 to 2**40, got {steps}")
-    if not isinstance(endpoint, (bool, np.bool_)):
-        raise TypeError(f"endpoint must be True or False, got {endpoint!r}")
-    return _Run(
-        steps=int(steps),
-        final=ratio_to_peak(final, "final"),
-        warmup=step_count(warmup, int(steps), "warmup"),
-        warmup_start=None if warmup_start is None else ratio_to_peak(warmup_start, "warmup_start"),
-        endpoint=bool(endpoint),
-    )
-
-
-def _counts(values: object, steps: int, what: str) -> list[int]:
+def _counts(values: object, steps: Number, what: str) -> list[Number]:
     """Convert steps or fractions that must increase."""
     if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
         raise TypeError(f"{what} must be a sequence of steps, got {values!r}")
-    counts = [step_count(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
+    counts = [length(value, steps, f"{what}[{i}]") for i, value in enumerate(values)]
     for i in range(1, len(counts)):
-        if counts[i] <= counts[i - 1]:
+        if np.any(counts[i] <= counts[i - 1]):
             raise ValueError(
                 f"{what} must increase; {what}[{i}] is step {counts[i]}, after {counts[i - 1]}"
             )
@@ -288,18 +204,19 @@ Time and memory are linear in `steps`.
 }
 
 _FAMILIES: dict[str, Callable[..., Schedule]] = {}
+_LAYOUTS: dict[str, Callable[..., list[Segment]]] = {}
 
 FAMILIES: Mapping[str, Callable[..., Schedule]] = MappingProxyType(_FAMILIES)
 """The built-in families by name."""
 
 
-def _family(lay_out: Callable[P, Float]) -> Callable[P, Schedule]:
-    """Make a family of a function that returns the steps: its name and arguments are recorded."""
+def _family(lay_out: Callable[P, list[Segment]]) -> Callable[P, Schedule]:
+    """Make a family of a function that returns its segments: name and arguments are recorded."""
     signature = inspect.signature(lay_out)
 
     @functools.wraps(lay_out)
     def family(*args: P.args, **kwargs: P.kwargs) -> Schedule:
-        eta = lay_out(*args, **kwargs)
+        eta = values(lay_out(*args, **kwargs))
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         params = {key: _frozen(value) for key, value in bound.arguments.items()}
@@ -317,6 +234,7 @@ def _family(lay_out: Callable[P, Float]) -> Callable[P, Schedule]:
     shown = signature.replace(return_annotation="Schedule")
     family.__signature__ = shown  # type: ignore[attr-defined]
     _FAMILIES[lay_out.__name__] = family
+    _LAYOUTS[lay_out.__name__] = lay_out
     return family
 
 
@@ -335,7 +253,7 @@ def constant(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Hold the peak after the warm-up.
 
     Parameters
@@ -349,7 +267,8 @@ def constant(
     >>> constant(4, warmup=2).eta.round(3).tolist()
     [0.333, 0.667, 1.0, 1.0]
     """
-    return _run(steps, final, warmup, warmup_start, endpoint).lay_out(1.0, cooldown=0)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return [run.ramp(), Segment(run.rest, Form.CONSTANT)]
 
 
 @_family
@@ -360,7 +279,7 @@ def linear(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Decay linearly over the whole run.
 
     Parameters
@@ -376,8 +295,8 @@ def linear(
     >>> linear(5, endpoint=True).eta.tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(1.0, cooldown=run.rest)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return [run.ramp(), *run.decay(run.rest)]
 
 
 @_family
@@ -389,7 +308,7 @@ def cosine(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Decay along half a cosine over the whole run.
 
     Parameters
@@ -408,8 +327,8 @@ def cosine(
     >>> cosine(4, cycle=0.5, final=0.1).eta.round(3).tolist()
     [1.0, 0.55, 0.1, 0.1]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(1.0, cooldown=run.rest, shape="cosine", cycle=cycle)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return [run.ramp(), *run.decay(run.rest, "cosine", cycle=cycle)]
 
 
 @_family
@@ -424,7 +343,7 @@ def wsd(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Hold the peak, then cool down (warm-up, stable, decay).
 
     Parameters
@@ -441,8 +360,8 @@ def wsd(
     >>> wsd(8, cooldown=4, shape="1-sqrt").eta[-4:].round(3).tolist()
     [1.0, 0.5, 0.293, 0.134]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(1.0, cooldown, shape, exponent, rate)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return run.cycle(cooldown, shape, exponent, rate)
 
 
 @_family
@@ -457,7 +376,7 @@ def inverse_sqrt(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Decay as one over the square root of the step: sqrt((W + 1) / t), the peak at step W + 1.
 
     Parameters
@@ -472,8 +391,12 @@ def inverse_sqrt(
     >>> inverse_sqrt(4).eta.round(3).tolist()
     [1.0, 0.707, 0.577, 0.5]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(np.sqrt((run.warmup + 1) / run.t), cooldown, shape, exponent, rate)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    length, peak = run.cooldown(cooldown), run.warmup + 1
+    body = Segment(run.rest - length, Form.INVERSE_SQRT, 1.0, 0.0, peak, peak)
+    start = np.sqrt(peak / (run.steps + 1 - length))
+    decay = run.decay(length, shape, start=start, exponent=exponent, rate=rate)
+    return [run.ramp(), body, *decay]
 
 
 @_family
@@ -485,7 +408,7 @@ def power(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Decay as 1 - x^p over the whole run.
 
     Parameters
@@ -501,8 +424,8 @@ def power(
     >>> power(4, exponent=2).eta.round(4).tolist()
     [1.0, 0.9375, 0.75, 0.4375]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(1.0, cooldown=run.rest, shape="power", exponent=exponent)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return [run.ramp(), *run.decay(run.rest, "power", exponent=exponent)]
 
 
 @_family
@@ -514,7 +437,7 @@ def exponential(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Decay exponentially over the whole run: (r^x - r) / (1 - r), or final^x.
 
     Parameters
@@ -530,8 +453,8 @@ def exponential(
     >>> exponential(2, final=0.01).eta.round(3).tolist()
     [1.0, 0.1]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    return run.lay_out(1.0, cooldown=run.rest, shape="exponential", rate=rate)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    return [run.ramp(), *run.decay(run.rest, "exponential", rate=rate)]
 
 
 @_family
@@ -548,7 +471,7 @@ def piecewise(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Hold one value after another, optionally with a cooldown from the last of them.
 
     Parameters
@@ -568,7 +491,7 @@ def piecewise(
     >>> piecewise(6, milestones=[2, 4], factors=[0.5, 0.1]).eta.tolist()
     [1.0, 1.0, 0.5, 0.5, 0.1, 0.1]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
     ends = _counts(milestones, run.steps, "milestones")
     levels = real_array(factors, "factors")
     if levels.shape != (len(ends),):
@@ -577,8 +500,17 @@ def piecewise(
             f"{levels.shape}"
         )
     check_range(levels, "factors", LARGEST_STEP)
+    length = run.cooldown(cooldown)
+    # What the warm-up and the cooldown leave of each piece.
+    first, last = run.warmup, run.steps - length
+    edges = [first, *(np.clip(end, first, last) for end in ends), last]
     levels = np.append(1.0, levels)
-    return run.lay_out(levels[np.searchsorted(ends, run.t)], cooldown, shape, exponent, rate)
+    pieces = [
+        Segment(edges[i + 1] - edges[i], Form.CONSTANT, level) for i, level in enumerate(levels)
+    ]
+    start = levels[sum(np.asarray(end <= last, np.int64) for end in ends)]
+    decay = run.decay(length, shape, start=start, exponent=exponent, rate=rate)
+    return [run.ramp(), *pieces, *decay]
 
 
 @_family
@@ -594,7 +526,7 @@ def cyclic_wsd(
     warmup: float = 0,
     warmup_start: float | None = None,
     endpoint: bool = False,
-) -> Float:
+) -> list[Segment]:
     """Repeat `wsd` cycles, each from the peak; only the first warms up.
 
     The cooldown is that of every cycle: a fraction is one of the length of the cycle.
@@ -614,22 +546,24 @@ def cyclic_wsd(
     >>> cyclic_wsd(8, cycles=2, cooldown=0.5).eta.tolist()
     [1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 0.5]
     """
-    run = _run(steps, final, warmup, warmup_start, endpoint)
-    ends = _cycle_ends(cycles, run.steps)
-    parts = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        cycle = replace(run, steps=end - start, warmup=0 if start else run.warmup)
-        parts.append(cycle.lay_out(1.0, cooldown, shape, exponent, rate))
-    return np.concatenate(parts)
+    run = Run.of(steps, final, warmup, warmup_start, endpoint)
+    segments: list[Segment] = []
+    start = 0
+    for end in _cycle_ends(cycles, run.steps):
+        one = replace(run, steps=end - start, warmup=run.warmup if not segments else 0)
+        segments += one.cycle(cooldown, shape, exponent, rate)
+        start = end
+    return segments
 
 
-def _cycle_ends(cycles: int | Sequence[float], steps: int) -> list[int]:
+def _cycle_ends(cycles: int | Sequence[float], steps: Number) -> list[Number]:
     if isinstance(cycles, (int, np.integer)) and not isinstance(cycles, bool):
-        if not 1 <= cycles <= steps:
-            raise ValueError(f"cycles must be from 1 to the number of steps, {steps}; got {cycles}")
+        least = int(np.min(steps))
+        if not 1 <= cycles <= least:
+            raise ValueError(f"cycles must be from 1 to the number of steps, {least}; got {cycles}")
         return [(i + 1) * steps // int(cycles) for i in range(int(cycles))]
     ends = _counts(cycles, steps, "cycles")
-    if not ends or ends[0] == 0 or ends[-1] != steps:
+    if not ends or np.any(ends[0] == 0) or np.any(ends[-1] != steps):
         raise ValueError(f"cycles must end at steps from 1 on, the last at {steps}; got {ends}")
     return ends
 
@@ -663,6 +597,16 @@ def find(name: str) -> Callable[..., Schedule]:
     if family is None:
         raise did_you_mean(name, FAMILIES, "schedule")
     return family
+
+
+def segment_table(family: str, params: Mapping[str, Any], cells: int) -> NDArray[np.void]:
+    """Segments of many schedules of a family, (cells, segments) of `SEGMENT`, for the core.
+
+    Each of `params` is one value, or an array of numbers with one for each cell; sequences, names
+    and what is not a number are the same for all cells. A combination that makes no schedule is a
+    `CellError` with the index of its cell.
+    """
+    return table(_LAYOUTS[family](**params), cells)
 
 
 def by_name(name: str, steps: int, **params: Any) -> Schedule:
@@ -875,7 +819,7 @@ def _before_the_log(
     # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
     # the families; one that does not is on the line to the first row.
     in_steps = isinstance(warmup, (int, np.integer))  # may be more than a run cut short has
-    length = step_count(warmup, _MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
+    length = step_count(warmup, MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
     top = min(length + 1, first)
     start, span = 0.0, top
     if warmup_start is not None:

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "cvxbound/segment.hpp"
+
 namespace cvxbound {
 
 enum class Kind { last, tight, average };
@@ -78,6 +80,31 @@ struct Terms {
 /// threads.
 /// Throws std::invalid_argument naming row and entry for a step or norm out of range.
 void terms(const Batch& batch, const Options& options, const Terms& out);
+
+/// Schedules that are made of segments, with G = 1; of each its own horizons.
+struct SegmentBatch {
+  std::int64_t items = 0;
+  std::int64_t width = 0;             ///< segments of a schedule, those without steps included
+  const Segment* segments = nullptr;  ///< [items, width]
+  const double* gamma = nullptr;      ///< [items], in units of D/G, or null: the best
+  const std::int64_t* horizons =
+      nullptr;  ///< [items, horizon_count], each at most the steps; 0: not wanted
+  std::int64_t horizon_count = 0;
+};
+
+/// The split of the bound at the chosen horizons, without a schedule in memory; NaN where not wanted.
+/// `omega` of the outputs is not used.
+///
+/// Method::direct lays out and walks every step, O(t) a horizon. Method::fast takes O(log t) a horizon
+/// where the last step is not free (`last`, `average`), with a relative error below 1e-11: neighbouring
+/// steps are summed in panels that are halved until they are exact enough, and walked where they never are.
+/// A free last step takes O(t) with either: the steps of one schedule at a time are laid out. Results do
+/// not depend on the number of threads. Throws std::invalid_argument naming the item for a segment or
+/// horizon out of range.
+void terms(const SegmentBatch& batch, const Options& options, const Terms& out);
+
+/// The learning rates of a schedule of `count` segments, one a step.
+void lay_out(const Segment* segments, std::int64_t count, double* eta);
 
 /// Outputs of `gradient`; all but `eta` may be null.
 struct Gradients {

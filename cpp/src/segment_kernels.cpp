@@ -1,0 +1,227 @@
+// Compiled once per instruction set, with CVXBOUND_SEGMENT_KERNELS naming the table it defines; see
+// kernels.cpp for what that asks of the code.
+#include "segment_kernels.hpp"
+
+#include "simd.hpp"
+#include "vector_math.hpp"
+
+namespace cvxbound {
+namespace {
+
+constexpr int kVectors = kPanelNodes / kLanes;
+
+inline vec lane_numbers() {
+  vec v;
+  for (int i = 0; i < kLanes; ++i) v[i] = i;
+  return v;
+}
+
+/// A segment with what its formula needs at every step.
+class Formula {
+ public:
+  explicit Formula(const Segment& s)
+      : form_(s.form),
+        start_(broadcast(s.start)),
+        end_(broadcast(s.end)),
+        first_(s.first),
+        length_(s.span),
+        span_(broadcast(s.span)),
+        inverse_(broadcast(1 / s.span)),
+        parameter_(broadcast(s.parameter)) {
+    if (form_ == Form::exponential) {
+      const double rate = __builtin_log(s.parameter);
+      parameter_ = broadcast(rate);
+      scale_ = broadcast(1 / __builtin_expm1(rate));
+    }
+  }
+
+  /// The learning rate at real steps edge - back. What is left of the span is not found as a small
+  /// difference of rounded steps.
+  vec operator()(double edge, vec back) const {
+    if (form_ == Form::constant) return start_;
+    const vec done = broadcast(first_ + edge) - back;
+    if (form_ == Form::inverse_sqrt) return start_ * sqrt(span_ / done);
+    const vec x = done * inverse_, y = (broadcast(length_ - first_ - edge) + back) * inverse_;
+    if (form_ == Form::linear) return start_ * y + end_ * x;
+    const vec left = fraction_left(x, y);
+    return start_ * left + end_ * (broadcast(1.0) - left);
+  }
+
+ private:
+  /// As `fraction_left` of the Python package.
+  vec fraction_left(vec x, vec y) const {
+    const vec one = broadcast(1.0), zero = {};
+    switch (form_) {
+      case Form::one_minus_sqrt:
+        return y / (one + sqrt(x));
+      case Form::cosine: {
+        const vec root = sine(broadcast(1.5707963267948966) * y);
+        return root * root;
+      }
+      case Form::power: {
+        const vec z = parameter_ * log(x, y);
+        return x > zero ? -expm1(z) : one;
+      }
+      default:
+        return exp(parameter_ * x) * (expm1(parameter_ * y) * scale_);
+    }
+  }
+
+  Form form_;
+  vec start_, end_;
+  double first_, length_;
+  vec span_, inverse_, parameter_, scale_ = {};
+};
+
+void fill(const Segment& segment, std::int64_t begin, std::int64_t count, double* eta) {
+  const Formula formula(segment);
+  const vec back = -lane_numbers();
+  std::int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes) store(eta + k, formula(static_cast<double>(begin + k), back));
+  if (k == count) return;
+  const vec rest = formula(static_cast<double>(begin + k), back);
+  for (int lane = 0; k < count; ++k, ++lane) eta[k] = rest[lane];
+}
+
+/// Steps taken one by one at a time.
+constexpr int kSingle = 16;
+constexpr int kSmallestPanel = 1 << kSmallestLevel;
+
+/// How many times as long as the way from the target to its near edge a panel may be.
+constexpr double kReach = 3;
+
+constexpr double kTolerance = 1e-14;
+
+inline double magnitude(double x) { return x < 0 ? -x : x; }
+
+/// The greatest level whose panel is not longer than `steps`, 0 where that is below the smallest one.
+inline int level_below(double steps) {
+  if (!(steps >= kSmallestPanel)) return 0;
+  const int level = 63 - __builtin_clzll(static_cast<unsigned long long>(steps < 0x1p62 ? steps : 0x1p62));
+  return level < kLargestLevel ? level : kLargestLevel;
+}
+
+class Walker {
+ public:
+  Walker(double rho, const PanelRules& rules) : rho_(rho), rules_(rules) {}
+
+  /// The first `steps` steps of a segment, last to first.
+  void take(const Segment& segment, std::int64_t steps) {
+    const Formula formula(segment);
+    const double edge = formula(static_cast<double>(steps - 1), vec{})[0];
+    // Where R would vanish if the steps went on towards the target as they are here.
+    const double before = edge > 0 ? (rho_ + sums_.length) / edge : 0x1p62;
+    const bool singular = segment.form == Form::one_minus_sqrt || segment.form == Form::power ||
+                          segment.form == Form::inverse_sqrt;
+    double limit = 0x1p62;
+    for (std::int64_t left = steps; left > 0;) {
+      const double far = static_cast<double>(left);
+      double reach = kReach * (before + static_cast<double>(steps - left));
+      if (singular) reach = lesser(reach, 0.5 * (far + segment.first));
+      int level = level_below(lesser(lesser(reach, limit), far));
+      while (level > 0 && !panel(formula, level, left)) --level, limit = 1 << level;
+      if (level < kSmallestLevel) {
+        const std::int64_t single = left < kSmallestPanel ? left : kSingle;
+        walk(segment, left - single, single);
+        left -= single;
+        limit = 0x1p62;
+      } else {
+        left -= std::int64_t{1} << level;
+        limit = limit * 2;
+      }
+    }
+  }
+
+  SegmentSums sums() const { return sums_; }
+
+ private:
+  static double lesser(double a, double b) { return a < b ? a : b; }
+
+  void walk(const Segment& segment, std::int64_t begin, std::int64_t count) {
+    double eta[kSmallestPanel];
+    fill(segment, begin, count, eta);
+    for (std::int64_t k = count - 1; k >= 0; --k) {
+      const double step = eta[k];
+      if (step == 0) continue;
+      sums_.fractions += step * (step / (rho_ + sums_.length));
+      sums_.squares += step * step;
+      sums_.length += step;
+    }
+  }
+
+  /// Adds the 2^level steps before step `left`, unless their sums would not be exact enough.
+  bool panel(const Formula& formula, int level, std::int64_t left) {
+    if (level < kSmallestLevel) return false;
+    const PanelRule& rule = rules_.rule[level];
+    const double size = static_cast<double>(std::int64_t{1} << level);
+    const double R = rho_ + sums_.length;
+    vec eta[kVectors], at[kVectors];
+    double value[kPanelNodes];
+    const double edge = static_cast<double>(left) - 0.5;
+    for (int v = 0; v < kVectors; ++v) {
+      eta[v] = formula(edge, broadcast(size) * load(rules_.node + v * kLanes));
+      store(value + v * kLanes, eta[v]);
+      at[v] = broadcast(R);
+    }
+    for (int k = 0; k < kPanelNodes; ++k) {
+      for (int v = 0; v < kVectors; ++v) {
+        at[v] = fma(load(rule.before[k] + v * kLanes), broadcast(value[k]), at[v]);
+      }
+    }
+    vec fraction[kVectors], length = {}, fractions = {}, squares = {};
+    for (int v = 0; v < kVectors; ++v) {
+      const vec weight = load(rule.weight + v * kLanes);
+      fraction[v] = eta[v] * (eta[v] / at[v]);
+      length = fma(weight, eta[v], length);
+      fractions = fma(weight, fraction[v], fractions);
+      squares = fma(weight, eta[v] * eta[v], squares);
+    }
+    const double sum = sum_of_lanes(fractions);
+    // What interpolation gets wrong: of R; of the fractions, in the slopes at the edges, by which a sum
+    // differs from an integral; and in the integral, where Gauss quadrature squares it.
+    const double tail = size * tail_of(fraction), all = sum + sums_.fractions;
+    const double slopes = tail * kPanelNodes * kPanelNodes / (12 * size * size);
+    if (!(size * tail_of(eta) <= kPanelNodes * kTolerance * R) || !(slopes <= 10 * kTolerance * all) ||
+        !(tail * tail <= kTolerance * sum * all)) {
+      return false;
+    }
+    sums_.length += sum_of_lanes(length);
+    sums_.fractions += sum;
+    sums_.squares += sum_of_lanes(squares);
+    return true;
+  }
+
+  /// The size of the last two coefficients of a Legendre series.
+  double tail_of(const vec* values) const {
+    vec last = {}, before = {};
+    for (int v = 0; v < kVectors; ++v) {
+      last = fma(load(rules_.tail[0] + v * kLanes), values[v], last);
+      before = fma(load(rules_.tail[1] + v * kLanes), values[v], before);
+    }
+    return magnitude(sum_of_lanes(last)) + magnitude(sum_of_lanes(before));
+  }
+
+  double rho_;
+  const PanelRules& rules_;
+  SegmentSums sums_ = {};
+};
+
+SegmentSums sums(const Segment* segments, std::int64_t count, std::int64_t steps, double rho,
+                 const PanelRules& rules) {
+  std::int64_t begin = 0;
+  for (std::int64_t i = 0; i < count; ++i) begin += segments[i].steps;
+  Walker walker(rho, rules);
+  for (std::int64_t i = count - 1; i >= 0; --i) {
+    const std::int64_t end = begin < steps ? begin : steps;
+    begin -= segments[i].steps;
+    if (end > begin) walker.take(segments[i], end - begin);
+  }
+  return walker.sums();
+}
+
+}  // namespace
+
+extern const SegmentKernels CVXBOUND_SEGMENT_KERNELS;
+const SegmentKernels CVXBOUND_SEGMENT_KERNELS = {fill, sums};
+
+}  // namespace cvxbound

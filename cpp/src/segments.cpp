@@ -1,0 +1,218 @@
+// Bounds of schedules that are made of segments, which are laid out a block at a time where they are.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "average.hpp"
+#include "cvxbound/cvxbound.hpp"
+#include "dispatch.hpp"
+#include "parallel.hpp"
+#include "schedule.hpp"
+#include "segment_kernels.hpp"
+
+namespace cvxbound {
+namespace {
+
+/// Steps laid out at a time: they stay in the first-level cache.
+constexpr std::int64_t kLaidOut = 2048;
+
+/// Shorter schedules are walked: panels would not be shorter.
+constexpr std::int64_t kFewSteps = 1024;
+
+/// Schedules handed to a thread at a time.
+constexpr std::int64_t kChunk = 64;
+
+/// The first `steps` learning rates of a schedule.
+void lay_out_first(const Kernels& kernels, const Segment* segment, std::int64_t steps, double* eta) {
+  for (; steps > 0; ++segment) {
+    const std::int64_t size = std::min(steps, segment->steps);
+    if (size > 0) kernels.segments->fill(*segment, 0, size, eta);
+    eta += size;
+    steps -= size;
+  }
+}
+
+class SegmentRunner {
+ public:
+  SegmentRunner(const Kernels& kernels, const SegmentBatch& batch, const Options& options)
+      : kernels_(kernels), batch_(batch), options_(options) {}
+
+  void run(const Terms& out) const {
+    const int threads = options_.threads > 0 ? options_.threads : default_threads();
+    const std::int64_t chunk = batch_.items < kChunk * threads ? 1 : kChunk;
+    const int inner = batch_.items == 1 ? threads : 1;
+    std::vector<std::vector<double>> scratch(threads);
+    parallel_for((batch_.items + chunk - 1) / chunk, threads,
+                 [&](std::int64_t i, int worker) {
+                   const std::int64_t end = std::min((i + 1) * chunk, batch_.items);
+                   for (std::int64_t item = i * chunk; item < end; ++item) {
+                     run_item(item, out, scratch[worker], inner);
+                   }
+                 },
+                 options_.interrupt);
+  }
+
+ private:
+  const Segment* segments(std::int64_t item) const { return batch_.segments + item * batch_.width; }
+
+  [[noreturn]] static void refuse(std::int64_t item, const std::string& what) {
+    throw std::invalid_argument(what + " in item " + std::to_string(item));
+  }
+
+  /// The number of steps of a schedule.
+  std::int64_t check(std::int64_t item) const {
+    std::int64_t steps = 0;
+    for (std::int64_t i = 0; i < batch_.width; ++i) {
+      const Segment& s = segments(item)[i];
+      const auto form = static_cast<std::int64_t>(s.form);
+      if (form < 0 || form > static_cast<std::int64_t>(Form::inverse_sqrt)) refuse(item, "unknown form");
+      if (s.steps < 0 || s.steps > kMostSteps) refuse(item, "a segment of less than 0 or over 2^40 steps");
+      const double sum = s.start + s.end + s.first + s.span + s.parameter;
+      if (!(std::isfinite(sum) && s.start >= 0 && s.end >= 0 && s.first >= 0 && s.span >= 0)) {
+        refuse(item, "a segment with a negative or infinite number");
+      }
+      steps += s.steps;
+    }
+    if (steps < 1) refuse(item, "no steps");
+    return steps;
+  }
+
+  void run_item(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads) const {
+    const std::int64_t steps = check(item), count = batch_.horizon_count;
+    const std::int64_t* horizons = batch_.horizons + item * count;
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (horizons[i] < 0 || horizons[i] > steps) refuse(item, "a horizon beyond the steps");
+    }
+    const bool free = options_.kind == Kind::tight || options_.last_step == LastStep::free;
+    if (free) return run_laid_out(item, out, scratch, threads);
+    const bool fast =
+        options_.method == Method::fast || (options_.method == Method::automatic && steps >= kFewSteps);
+    for (std::int64_t i = 0; i < count; ++i) {
+      write(out, item * count + i, horizons[i] ? split(item, horizons[i], fast) : kNoSplit);
+    }
+  }
+
+  static void write(const Terms& out, std::int64_t i, const Split& split) {
+    if (out.distance) out.distance[i] = split.distance;
+    if (out.noise) out.noise[i] = split.noise;
+    if (out.rho) out.rho[i] = split.rho;
+  }
+
+  double eta(std::int64_t item, std::int64_t t) const {
+    const Segment* segment = segments(item);
+    while (t > segment->steps) t -= (segment++)->steps;
+    double value;
+    kernels_.segments->fill(*segment, t - 1, 1, &value);
+    return value;
+  }
+
+  Split split(std::int64_t item, std::int64_t t, bool fast) const {
+    const double rho = eta(item, options_.last_step == LastStep::repeat && t > 1 ? t - 1 : t);
+    const bool average = options_.kind == Kind::average;
+    // Without a last step R starts at nothing; what the walk divides by it is not used then.
+    const double start = rho > 0 ? rho : 1.0;
+    const SegmentSums sums =
+        fast ? kernels_.segments->sums(segments(item), batch_.width, t - 1, start, panel_rules())
+             : walk(item, t - 1, start);
+    if (average) return average_split(sums.length, sums.squares, 1.0, rho);
+    if (rho > 0) {
+      return {0.5 / (rho + sums.length), 0.5 * (rho + sums.fractions), rho};
+    }
+    return zero_last_step(sums.length);
+  }
+
+  SegmentSums walk(std::int64_t item, std::int64_t steps, double rho) const {
+    double block[kLaidOut];
+    SegmentSums sums = {};
+    Accumulator length, fractions, squares;
+    double R = rho;
+    for_each_block(item, steps, [&](const Segment& segment, std::int64_t begin, std::int64_t size) {
+      kernels_.segments->fill(segment, begin, size, block);
+      if (options_.kind == Kind::average) {
+        for (std::int64_t k = 0; k < size; ++k) squares.add(block[k] * block[k]);
+      } else {
+        const Walk walked = kernels_.walk_last(block, nullptr, size, R);
+        fractions.add(walked.sum);
+      }
+      length.add(kernels_.scan(block, size).sum);
+      R = rho + length.value();
+    });
+    sums.length = length.value();
+    sums.fractions = fractions.value();
+    sums.squares = squares.value();
+    return sums;
+  }
+
+  /// Calls visit(segment, begin, size) for blocks of the first `steps` steps, last to first.
+  template <class Visit>
+  void for_each_block(std::int64_t item, std::int64_t steps, const Visit& visit) const {
+    const Segment* all = segments(item);
+    std::int64_t begin = 0;
+    for (std::int64_t i = 0; i < batch_.width; ++i) begin += all[i].steps;
+    for (std::int64_t i = batch_.width - 1; i >= 0; --i) {
+      std::int64_t end = std::min(begin, steps);
+      begin -= all[i].steps;
+      while (end > begin) {
+        const std::int64_t size = std::min(kLaidOut, end - begin);
+        end -= size;
+        visit(all[i], end - begin, size);
+      }
+    }
+  }
+
+  /// All horizons of a schedule whose last step is free: it is laid out for the general engine.
+  void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads) const {
+    const std::int64_t count = batch_.horizon_count;
+    const std::int64_t* horizons = batch_.horizons + item * count;
+    std::vector<std::int64_t> wanted;
+    std::copy_if(horizons, horizons + count, std::back_inserter(wanted), [](auto t) { return t > 0; });
+    for (std::int64_t i = 0; i < count; ++i) write(out, item * count + i, kNoSplit);
+    if (wanted.empty()) return;
+    const std::int64_t steps = *std::max_element(wanted.begin(), wanted.end());
+    scratch.resize(std::max<std::size_t>(scratch.size(), steps));
+    lay_out_first(kernels_, segments(item), steps, scratch.data());
+    Batch one;
+    one.items = 1;
+    one.steps = steps;
+    one.eta = scratch.data();
+    one.gamma = batch_.gamma ? batch_.gamma + item : nullptr;
+    one.horizons = wanted.data();
+    one.horizon_count = static_cast<std::int64_t>(wanted.size());
+    Options options = options_;
+    options.method = options_.method == Method::direct ? Method::direct : Method::automatic;
+    options.threads = threads;
+    if (threads == 1) options.interrupt = nullptr;
+    std::vector<double> distance(wanted.size()), noise(wanted.size()), rho(wanted.size());
+    terms(one, options, {distance.data(), noise.data(), rho.data(), nullptr});
+    for (std::int64_t i = 0, found = 0; i < count; ++i) {
+      if (horizons[i] == 0) continue;
+      write(out, item * count + i, {distance[found], noise[found], rho[found]});
+      ++found;
+    }
+  }
+
+  static constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
+  static constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+  static constexpr Split kNoSplit = {kNothing, kNothing, kNothing};
+
+  const Kernels& kernels_;
+  const SegmentBatch& batch_;
+  const Options& options_;
+};
+
+}  // namespace
+
+void terms(const SegmentBatch& batch, const Options& options, const Terms& out) {
+  SegmentRunner(active_kernels(), batch, options).run(out);
+}
+
+void lay_out(const Segment* segments, std::int64_t count, double* eta) {
+  std::int64_t steps = 0;
+  for (std::int64_t i = 0; i < count; ++i) steps += segments[i].steps;
+  lay_out_first(active_kernels(), segments, steps, eta);
+}
+
+}  // namespace cvxbound
