@@ -35,38 +35,43 @@ class Formula {
     }
   }
 
-  /// The learning rate at real steps edge - back. What is left of the span is not found as a small
+  /// The learning rates at real steps edge - back[v]. What is left of the span is not found as a small
   /// difference of rounded steps.
-  vec operator()(double edge, vec back) const {
-    if (form_ == Form::constant) return start_;
-    const vec done = broadcast(first_ + edge) - back;
-    if (form_ == Form::inverse_sqrt) return start_ * sqrt(span_ / done);
-    const vec x = done * inverse_, y = (broadcast(length_ - first_ - edge) + back) * inverse_;
-    if (form_ == Form::linear) return start_ * y + end_ * x;
-    const vec left = fraction_left(x, y);
-    return start_ * left + end_ * (broadcast(1.0) - left);
-  }
-
- private:
-  /// As `fraction_left` of the Python package.
-  vec fraction_left(vec x, vec y) const {
+  template <int kCount>
+  void at(double edge, const vec* back, vec* eta) const {
+    const vec done = broadcast(first_ + edge), to_go = broadcast(length_ - first_ - edge);
+    const auto each = [&](auto value) {
+      for (int v = 0; v < kCount; ++v) eta[v] = value(done - back[v], to_go + back[v]);
+    };
+    const auto decay = [&](auto fraction_left) {
+      each([&](vec i, vec j) {
+        const vec left = fraction_left(i * inverse_, j * inverse_);
+        return start_ * left + end_ * (broadcast(1.0) - left);
+      });
+    };
     const vec one = broadcast(1.0), zero = {};
-    switch (form_) {
+    switch (form_) {  // the decays as in `fraction_left` of the Python package
+      case Form::constant:
+        return each([&](vec, vec) { return start_; });
+      case Form::linear:
+        return each([&](vec i, vec j) { return start_ * (j * inverse_) + end_ * (i * inverse_); });
+      case Form::inverse_sqrt:
+        return each([&](vec i, vec) { return start_ * sqrt(span_ / i); });
       case Form::one_minus_sqrt:
-        return y / (one + sqrt(x));
-      case Form::cosine: {
-        const vec root = sine(broadcast(1.5707963267948966) * y);
-        return root * root;
-      }
-      case Form::power: {
-        const vec z = parameter_ * log(x, y);
-        return x > zero ? -expm1(z) : one;
-      }
-      default:
-        return exp(parameter_ * x) * (expm1(parameter_ * y) * scale_);
+        return decay([&](vec x, vec y) { return y / (one + sqrt(x)); });
+      case Form::cosine:
+        return decay([&](vec, vec y) {
+          const vec root = sine(broadcast(1.5707963267948966) * y);
+          return root * root;
+        });
+      case Form::power:
+        return decay([&](vec x, vec y) { return x > zero ? -expm1(parameter_ * log(x, y)) : one; });
+      default:  // exponential
+        return decay([&](vec x, vec y) { return exp(parameter_ * x) * (expm1(parameter_ * y) * scale_); });
     }
   }
 
+ private:
   Form form_;
   vec start_, end_;
   double first_, length_;
@@ -75,12 +80,17 @@ class Formula {
 
 void fill(const Segment& segment, std::int64_t begin, std::int64_t count, double* eta) {
   const Formula formula(segment);
-  const vec back = -lane_numbers();
-  std::int64_t k = 0;
-  for (; k + kLanes <= count; k += kLanes) store(eta + k, formula(static_cast<double>(begin + k), back));
-  if (k == count) return;
-  const vec rest = formula(static_cast<double>(begin + k), back);
-  for (int lane = 0; k < count; ++k, ++lane) eta[k] = rest[lane];
+  constexpr int kStride = 4 * kLanes;
+  vec back[4], value[4];
+  for (int v = 0; v < 4; ++v) back[v] = -(lane_numbers() + broadcast(v * kLanes));
+  for (std::int64_t k = 0; k < count; k += kStride) {
+    formula.at<4>(static_cast<double>(begin + k), back, value);
+    if (k + kStride <= count) {
+      for (int v = 0; v < 4; ++v) store(eta + k + v * kLanes, value[v]);
+    } else {
+      for (int i = 0; k + i < count; ++i) eta[k + i] = value[i / kLanes][i % kLanes];
+    }
+  }
 }
 
 /// Steps taken one by one at a time.
@@ -108,7 +118,10 @@ class Walker {
   /// The first `steps` steps of a segment, last to first.
   void take(const Segment& segment, std::int64_t steps) {
     const Formula formula(segment);
-    const double edge = formula(static_cast<double>(steps - 1), vec{})[0];
+    const vec here = {};
+    vec nearest;
+    formula.at<1>(static_cast<double>(steps - 1), &here, &nearest);
+    const double edge = nearest[0];
     // Where R would vanish if the steps went on towards the target as they are here.
     const double before = edge > 0 ? (rho_ + sums_.length) / edge : 0x1p62;
     const bool singular = segment.form == Form::one_minus_sqrt || segment.form == Form::power ||
@@ -155,11 +168,11 @@ class Walker {
     const PanelRule& rule = rules_.rule[level];
     const double size = static_cast<double>(std::int64_t{1} << level);
     const double R = rho_ + sums_.length;
-    vec eta[kVectors], at[kVectors];
+    vec back[kVectors], eta[kVectors], at[kVectors];
     double value[kPanelNodes];
-    const double edge = static_cast<double>(left) - 0.5;
+    for (int v = 0; v < kVectors; ++v) back[v] = broadcast(size) * load(rules_.node + v * kLanes);
+    formula.at<kVectors>(static_cast<double>(left) - 0.5, back, eta);
     for (int v = 0; v < kVectors; ++v) {
-      eta[v] = formula(edge, broadcast(size) * load(rules_.node + v * kLanes));
       store(value + v * kLanes, eta[v]);
       at[v] = broadcast(R);
     }

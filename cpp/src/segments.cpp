@@ -111,39 +111,31 @@ class SegmentRunner {
 
   Split split(std::int64_t item, std::int64_t t, bool fast) const {
     const double rho = eta(item, options_.last_step == LastStep::repeat && t > 1 ? t - 1 : t);
-    const bool average = options_.kind == Kind::average;
-    // Without a last step R starts at nothing; what the walk divides by it is not used then.
-    const double start = rho > 0 ? rho : 1.0;
-    const SegmentSums sums =
-        fast ? kernels_.segments->sums(segments(item), batch_.width, t - 1, start, panel_rules())
-             : walk(item, t - 1, start);
-    if (average) return average_split(sums.length, sums.squares, 1.0, rho);
-    if (rho > 0) {
-      return {0.5 / (rho + sums.length), 0.5 * (rho + sums.fractions), rho};
-    }
+    const SegmentSums sums = fast ? kernels_.segments->sums(segments(item), batch_.width, t - 1,
+                                                            rho > 0 ? rho : 1.0, panel_rules())
+                                  : walk(item, t - 1, rho);
+    if (options_.kind == Kind::average) return average_split(sums.length, sums.squares, 1.0, rho);
+    if (rho > 0) return {0.5 / (rho + sums.length), 0.5 * (rho + sums.fractions), rho};
     return zero_last_step(sums.length);
   }
 
+  /// What SegmentKernels::sums is of the first `steps` steps, from every one of them. Without a last step
+  /// the fractions mean nothing, and of the other sums only those that the kind needs are there.
   SegmentSums walk(std::int64_t item, std::int64_t steps, double rho) const {
     double block[kLaidOut];
-    SegmentSums sums = {};
-    Accumulator length, fractions, squares;
-    double R = rho;
+    double R = options_.kind == Kind::average ? 0 : rho;
+    const double start = R;
+    Accumulator fractions, squares;
     for_each_block(item, steps, [&](const Segment& segment, std::int64_t begin, std::int64_t size) {
       kernels_.segments->fill(segment, begin, size, block);
-      if (options_.kind == Kind::average) {
-        for (std::int64_t k = 0; k < size; ++k) squares.add(block[k] * block[k]);
-      } else {
-        const Walk walked = kernels_.walk_last(block, nullptr, size, R);
-        fractions.add(walked.sum);
+      const Walk walked = kernels_.walk_last(block, nullptr, size, R);
+      R = walked.distance;
+      fractions.add(walked.sum);
+      for (std::int64_t k = 0; options_.kind == Kind::average && k < size; ++k) {
+        squares.add(block[k] * block[k]);
       }
-      length.add(kernels_.scan(block, size).sum);
-      R = rho + length.value();
     });
-    sums.length = length.value();
-    sums.fractions = fractions.value();
-    sums.squares = squares.value();
-    return sums;
+    return {R - start, fractions.value(), squares.value()};
   }
 
   /// Calls visit(segment, begin, size) for blocks of the first `steps` steps, last to first.
