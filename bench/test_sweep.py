@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import cvxbound as cb
 import peers
 from cvxbound._backend import segment_split
 from cvxbound.schedules import segment_table
@@ -21,8 +20,10 @@ def cells(family, steps, count):
     return table, np.full((count, 1), steps)
 
 
-def split(table, horizons, method):
-    return segment_split(table, horizons, kind="last", last_step="given", method=method, nthreads=1)
+def split(table, horizons, method, nthreads=1):
+    return segment_split(
+        table, horizons, kind="last", last_step="given", method=method, nthreads=nthreads
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
