@@ -11,22 +11,14 @@ typedef std::uint64_t ubits __attribute__((vector_size(sizeof(double) * kLanes))
 /// Adding it leaves a number, rounded to an integer, in the lowest bits of the mantissa.
 constexpr double kToInteger = 0x1.8p52;
 
-/// sin(z) for |z| <= 1.7, by its Taylor series.
+/// sin(z) for |z| <= 1.64: z + z^3 p(z^2), p interpolating at Chebyshev nodes.
 inline vec sine(vec z) {
-  constexpr double kCoefficients[] = {-1.0 / 6,
-                                      1.0 / 120,
-                                      -1.0 / 5040,
-                                      1.0 / 362880,
-                                      -1.0 / 39916800,
-                                      1.0 / 6227020800.0,
-                                      -1.0 / 1307674368e3,
-                                      1.0 / 355687428096e3,
-                                      -1.0 / 121645100408832e3,
-                                      1.0 / 51090942171709440e3,
-                                      -1.0 / 25852016738884976640e3};
+  constexpr double kCoefficients[] = {
+      -0x1.5555555555555p-3,  0x1.11111111110fep-7,  -0x1.a01a01a017b65p-13, 0x1.71de3a53b931ep-19,
+      -0x1.ae645542690ddp-26, 0x1.6123e3da5209ep-33, -0x1.ae483b57271f6p-41, 0x1.88927a3596277p-49};
   const vec square = z * z;
-  vec sum = broadcast(kCoefficients[10]);
-  for (int i = 9; i >= 0; --i) sum = fma(sum, square, broadcast(kCoefficients[i]));
+  vec sum = broadcast(kCoefficients[7]);
+  for (int i = 6; i >= 0; --i) sum = fma(sum, square, broadcast(kCoefficients[i]));
   return fma(z * square, sum, z);
 }
 
