@@ -19,11 +19,14 @@ from .gradients import gradient
 from .optimization import optimize
 from .refinement import refine
 from .schedules import Schedule
+from .sweeps import PlanMismatchError, SweepError, open_sweep, sweep, zip  # noqa: A004
 from .transfer import transfer_lr
 
 __all__ = [
     "Extension",
+    "PlanMismatchError",
     "Schedule",
+    "SweepError",
     "Terms",
     "Tuned",
     "__version__",
@@ -32,12 +35,15 @@ __all__ = [
     "extend",
     "gradient",
     "info",
+    "open_sweep",
     "optimize",
     "reference",
     "refine",
     "schedules",
+    "sweep",
     "terms",
     "theory",
     "transfer_lr",
     "tune",
+    "zip",
 ]
