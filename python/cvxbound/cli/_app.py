@@ -13,7 +13,10 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import __version__, plot, views
-from . import _advice, _documents, _inputs, _reports, _tables, _views
+from .._messages import counted
+from .._progress import bar
+from ..sweeps import SweepError
+from . import _advice, _documents, _inputs, _reports, _sweep, _tables, _views
 from ._doctor import diagnose
 from ._inputs import Subject, TooLongError, UsageError
 from ._options import (
@@ -21,17 +24,27 @@ from ._options import (
     EXTEND,
     LOGS,
     RATE,
+    SCALE,
     BoundOptions,
+    Dims,
     ExtendOptions,
     Json,
     Labels,
     LogOptions,
     NewSteps,
+    NewStore,
+    OldStore,
     Out,
+    PlanFile,
     RateOptions,
+    Rows,
+    ScaleOptions,
     ScheduleOut,
+    Scheduler,
+    Shard,
     SourceSteps,
     Steps,
+    Threads,
 )
 from ._views import View
 
@@ -53,6 +66,8 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
+sweep_app = App(name="sweep", help="Evaluate a grid of schedules, of any size, on any machine.")
+app.command(sweep_app)
 
 
 @app.command(name="compare")
@@ -243,6 +258,57 @@ def extend_command(
     _show(as_json, _documents.extended(report, out), _tables.extended(report, out))
 
 
+@sweep_app.command(name="run")
+def sweep_run_command(
+    plan: PlanFile,
+    /,
+    *,
+    store: NewStore,
+    shard: Shard = None,
+    scheduler: Scheduler = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> int:
+    """Compute what a plan asks for and its store does not have yet.
+
+    Stopped at any moment, it goes on where it was when it is run again.
+    """
+    planned = _sweep.planned(plan, shard)
+    sys.stderr.write(f"{planned!r}\n")
+    try:
+        with _sweep.executor(scheduler) as engine, bar() as show:
+            report = _sweep.run(planned, store, engine, threads, show)
+    except KeyboardInterrupt:
+        return _fail(_sweep.interrupted(store), 130)
+    _show(as_json, _documents.sweep_run(report), _tables.sweep_run(report))
+    if report.failures:
+        failed = counted(len(report.failures), "block")
+        return _fail(f"{failed} failed; the same command tries again", 1)
+    return 0
+
+
+@sweep_app.command(name="status")
+def sweep_status_command(store: OldStore, /, *, as_json: Json = False) -> None:
+    """Say how much of a sweep is done, also while it is running."""
+    report = _sweep.status(store)
+    _show(as_json, _documents.sweep_status(report), _tables.sweep_status(report))
+
+
+@sweep_app.command(name="best")
+def sweep_best_command(
+    store: OldStore,
+    /,
+    *,
+    over: Dims = None,
+    rows: Rows = _sweep.ROWS,
+    scale: ScaleOptions = SCALE,
+    as_json: Json = False,
+) -> None:
+    """Find the cells of a sweep with the smallest bound."""
+    report = _sweep.best(store, over, rows, scale)
+    _show(as_json, _documents.sweep_best(report), _tables.sweep_best(report))
+
+
 @app.command(name="doctor")
 def doctor_command(*, as_json: Json = False) -> int:
     """Check this installation against values in closed form, and list what it could use."""
@@ -268,7 +334,7 @@ def run(argv: Sequence[str]) -> int:
         return _fail(f"{message}{stop} Try `cvxbound --help`.", 2)
     except BrokenPipeError:
         return _closed_pipe()
-    except (ValueError, OSError, ImportError, MemoryError) as error:
+    except (ValueError, OSError, ImportError, MemoryError, SweepError) as error:
         return _fail(_message(error), 1)
     except KeyboardInterrupt:
         return 130

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._doctor import Diagnosis
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
+    from ._sweep import BestCells, Contents, SweepRun
 
 
 def dumps(document: Mapping[str, Any]) -> str:
@@ -184,6 +185,51 @@ def _extension(found: Extension) -> dict[str, Any]:
     names = ("resume", "cooldown", "factors", "omega", "improvement", "saving", "solved", "message")
     stages = [stage._asdict() for stage in found.stages]
     return {name: getattr(found, name) for name in names} | {"stages": stages}
+
+
+def sweep_run(report: SweepRun) -> dict[str, Any]:
+    """Describe `cvxbound sweep run`."""
+    return _contents("sweep run", report.sweep) | {
+        "seconds": report.seconds,
+        "kernels": report.kernels,
+        "failed_now": _failures(report.failures),
+        "best": _cells(report.best),
+    }
+
+
+def sweep_status(report: Contents) -> dict[str, Any]:
+    """Describe `cvxbound sweep status`."""
+    return _contents("sweep status", report)
+
+
+def sweep_best(report: BestCells) -> dict[str, Any]:
+    """Describe `cvxbound sweep best`."""
+    scale = {name: getattr(report.scale, name) for name in ("gamma", "D", "G")}
+    return _contents("sweep best", report.sweep) | {"options": scale} | _cells(report)
+
+
+def _contents(command: str, sweep: Contents) -> dict[str, Any]:
+    status = sweep.status
+    return {
+        "command": command,
+        "version": __version__,
+        "store": sweep.store,
+        "sweep": dict(sweep.attrs),
+        "sizes": dict(sweep.sizes),
+        "fixed": dict(sweep.fixed),
+        "blocks": status.total,
+        "done": status.done,
+        "failed": _failures(status.failed),
+    }
+
+
+def _failures(failures: Mapping[int, str]) -> list[dict[str, Any]]:
+    return [{"block": block, "error": error} for block, error in failures.items()]
+
+
+def _cells(report: BestCells) -> dict[str, Any]:
+    rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
+    return {"over": list(report.over), "rows": rows, "count": report.count}
 
 
 def diagnosis(report: Diagnosis) -> dict[str, Any]:

@@ -21,6 +21,17 @@ def _number(_: Any, tokens: Sequence[Token]) -> float:
     return number(tokens[0].value)
 
 
+def _shard(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:
+    text = tokens[0].value
+    try:
+        index, count = map(int, text.split("/"))
+    except ValueError:
+        raise ValueError(f"expected i/n such as 0/4, got {text!r}") from None
+    if not 0 <= index < count:
+        raise ValueError(f"shards count from 0: 0/n, 1/n, ... up to (n - 1)/n; got {text!r}")
+    return index, count
+
+
 Steps = Annotated[
     int | None,
     Parameter(
@@ -39,6 +50,53 @@ SourceSteps = Annotated[
 NewSteps = Annotated[
     int, Parameter(converter=_count, help="The number of steps to extend the run to.")
 ]
+PlanFile = Annotated[
+    Path,
+    Parameter(
+        name="PLAN",
+        help="The plan (.toml): the family, its axes, the bounds. examples/sweeps has some; "
+        "docs/sweeps.md describes them.",
+    ),
+]
+NewStore = Annotated[
+    str,
+    Parameter(
+        help="Where results are kept, a Zarr folder or a URL; what it has already is not computed "
+        "again."
+    ),
+]
+OldStore = Annotated[str, Parameter(name="STORE", help="The results of `cvxbound sweep run`.")]
+Shard = Annotated[
+    tuple[int, int] | None,
+    Parameter(
+        converter=_shard,
+        n_tokens=1,
+        help="i/n, counted from 0: take every n-th block, from the i-th on; other processes take "
+        "the others into the same store.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    Parameter(
+        help="A dask scheduler that hands the blocks to its workers: tcp://host:8786, or the file "
+        "that `dask scheduler --scheduler-file` wrote."
+    ),
+]
+Threads = Annotated[
+    int | None,
+    Parameter(
+        converter=_count,
+        help="Threads to use; by default the processors available, and 1 on each dask worker.",
+    ),
+]
+Dims = Annotated[
+    str | None,
+    Parameter(
+        help="The axes to choose along, separated by commas; there is a row for each combination "
+        "of the others. By default all axes."
+    ),
+]
+Rows = Annotated[int, Parameter(converter=_count, help="The most rows to print.")]
 Labels = Annotated[
     list[str] | None,
     Parameter(
@@ -192,7 +250,33 @@ class LogOptions:
     ] = None
 
 
+@Parameter(name="*", group="Bound")
+@dataclass(frozen=True)
+class ScaleOptions:
+    """The problem of a sweep."""
+
+    gamma: Annotated[
+        float | None,
+        Parameter(
+            help="Base learning rate; by default the best one of the axis, or where the sweep has "
+            "no such axis, of all."
+        ),
+    ] = None
+    D: Annotated[
+        float | None,
+        Parameter(
+            name="--D",
+            help="Distance of the first iterate from a minimiser; by default as swept, else 1.",
+        ),
+    ] = None
+    G: Annotated[
+        float | None,
+        Parameter(name="--G", help="Bound on the gradient norms; by default as swept, else 1."),
+    ] = None
+
+
 BOUND = BoundOptions()
 EXTEND = ExtendOptions()
 RATE = RateOptions()
+SCALE = ScaleOptions()
 LOGS = LogOptions()

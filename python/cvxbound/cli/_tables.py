@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.console import Group
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from ._doctor import Diagnosis, Package
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
+    from ._sweep import BestCells, Contents, SweepRun
 
     _Columns = list[tuple[str, Sequence[RenderableType]]]  # a header and its cells
 
 _LONGEST_NAME = 32
+_MOST_FAILURES = 20
+_HEADERS = {"gamma": "LR\ngamma", "omega": "bound\nOmega"}
 
 _KINDS = {
     "last": "last (Omega of Schaipp et al.)",
@@ -267,6 +270,93 @@ def _stages_table(report: Extending) -> RenderableType:
         ("% of old\nrecipe", [_percent(stage.omega / stage.omega_naive) for stage in stages]),
     ]
     return _table("Stages", columns, "right")
+
+
+def sweep_run(report: SweepRun) -> RenderableType:
+    """Show `cvxbound sweep run`."""
+    now = "Nothing was left to do."
+    if report.kernels:
+        rate = _count(round(report.kernels / report.seconds))
+        now = (
+            f"{_count(report.kernels)} kernels in {_number(report.seconds, 3)} s, {rate} a second."
+        )
+    return _group([*_sweep(report.sweep), now, "", *_best_cells(report.best)])
+
+
+def sweep_status(report: Contents) -> RenderableType:
+    """Show `cvxbound sweep status`."""
+    return _group(_sweep(report))
+
+
+def sweep_best(report: BestCells) -> RenderableType:
+    """Show `cvxbound sweep best`."""
+    return _group([_sweep_title(report.sweep), "", *_best_cells(report)])
+
+
+def _sweep_title(sweep: Contents) -> RenderableType:
+    axes = " x ".join(f"{dim} {_count(size)}" for dim, size in sweep.sizes.items()) or "one cell"
+    fixed = ", ".join(f"{name}={_plain(value)}" for name, value in sweep.fixed.items())
+    family = f"{sweep.attrs['family']} with {fixed}" if fixed else sweep.attrs["family"]
+    return Text(f"{sweep.store}: {family}; {axes}", style="bold")
+
+
+def _sweep(sweep: Contents) -> list[RenderableType]:
+    """What a store holds, how much of it is done, and which blocks failed."""
+    done, total, failed = sweep.status.done, sweep.status.total, sweep.status.failed
+    told = f"{_count(done)} of {_count(total)} blocks are done ({_percent(done / total)} %)"
+    if failed:
+        told += f", {_count(len(failed))} failed and will be tried again by the next run"
+    parts: list[RenderableType] = [_sweep_title(sweep), Text(f"{told}.")]
+    if failed:
+        shown = list(failed.items())[:_MOST_FAILURES]
+        parts += [_name(f"  block {block}: {message}") for block, message in shown]
+        parts += _left_out(len(failed) - len(shown), "--json")
+    return [*parts, ""]
+
+
+def _best_cells(report: BestCells) -> list[RenderableType]:
+    sweep = report.sweep
+    title = f"Best along {', '.join(report.over)}" if report.over else "Bounds"
+    if "kind" not in sweep.sizes:
+        title += f": {_KINDS[sweep.attrs['kind']]}"
+    if not sweep.is_complete:
+        title += ", of what is done so far"
+    columns: _Columns = [
+        (_HEADERS.get(name, name), [_name(_plain(row[i])) for row in report.rows])
+        for i, name in enumerate(report.columns)
+    ]
+    return [
+        _table(title, columns, "right"),
+        *_left_out(report.count - len(report.rows), "--rows"),
+        _note(_conditions(report)),
+    ]
+
+
+def _conditions(report: BestCells) -> str:
+    """Under which conditions the bounds hold."""
+    sweep = report.sweep
+    given = {name: getattr(report.scale, name) for name in ("gamma", "D", "G")}
+    known = {**sweep.fixed, **{name: each for name, each in given.items() if each is not None}}
+    scales = [f"{name} = {_plain(known[name])}" for name in given if name in known]
+    told = [f"{', '.join(scales)}."] if scales else []
+    if not {"D", "G"} & {*known, *sweep.sizes}:
+        told.append("LRs (gamma) are in units of D/G and bounds (Omega) of D G.")
+    last_step = sweep.attrs["last_step"]
+    told.append(f"The last step of a schedule {_LAST_STEPS[last_step]} (last_step {last_step}).")
+    return " ".join(told)
+
+
+def _plain(value: Any) -> str:
+    """A coordinate or a result as text."""
+    if isinstance(value, float) and not (value.is_integer() and 1e3 <= value < 1e15):
+        return _number(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return _count(int(value)) if is_number else str(value)
+
+
+def _left_out(count: int, option: str) -> list[RenderableType]:
+    """Say how many rows are not shown, if any, and which option shows them."""
+    return [_note(f"... and {_count(count)} more ({option}).")] if count else []
 
 
 def diagnosis(report: Diagnosis) -> RenderableType:

@@ -1,0 +1,181 @@
+"""What `cvxbound sweep` does: run a plan, and look into its store while and after that."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..sweeps import SweepError
+from ._inputs import UsageError
+from ._options import SCALE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import xarray
+
+    from ..sweeps import Plan
+    from ..sweeps._engine import Progress
+    from ..sweeps._store import Status
+    from ._options import ScaleOptions
+
+ROWS = 20
+"""How many of the best cells are shown where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds at one moment."""
+
+    store: str
+    status: Status
+    sizes: Mapping[str, int]
+    fixed: Mapping[str, Any]  # parameters that are no axes
+    attrs: Mapping[str, Any]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all blocks are done."""
+        return self.status.done == self.status.total
+
+
+@dataclass(frozen=True)
+class BestCells:
+    """The best cells of a sweep, in the order of its axes: the first of `count`."""
+
+    sweep: Contents
+    over: tuple[str, ...]  # the axes along which they are the best
+    scale: ScaleOptions
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """What a run of a plan did, and what its store has now."""
+
+    seconds: float
+    kernels: int
+    failures: Mapping[int, str]  # of this run, by block
+    best: BestCells
+
+    @property
+    def sweep(self) -> Contents:
+        """The sweep after the run."""
+        return self.best.sweep
+
+
+def planned(path: Path, shard: tuple[int, int] | None) -> Plan:
+    """The plan in a file, or a share of it."""
+    from ..sweeps import _planfile
+
+    plan = _planfile.read(path)
+    return plan if shard is None else plan.shard(*shard)
+
+
+@contextlib.contextmanager
+def executor(scheduler: str | None) -> Iterator[Any]:
+    """A client of a dask scheduler, given by its address or by its file; None without one."""
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ImportError('--scheduler needs dask: pip install "cvxbound[sweep]"') from None
+    place = "address" if "://" in scheduler else "scheduler_file"
+    if place == "scheduler_file" and not Path(scheduler).is_file():
+        raise UsageError(
+            "--scheduler: expected an address such as tcp://host:8786, or the file of a scheduler, "
+            f"got {scheduler!r}"
+        )
+    with Client(**{place: scheduler}, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        yield client
+
+
+def run(
+    plan: Plan, store: str, engine: Any, threads: int | None, show: Callable[[Progress], None]
+) -> SweepRun:
+    """Compute what the store does not have; blocks that fail are reported, not raised."""
+    kernels, start = 0, time.monotonic()
+
+    def progress(event: Progress) -> None:
+        nonlocal kernels
+        kernels = event.kernels
+        show(event)
+
+    failures: Mapping[int, str] = {}
+    try:
+        plan.run(store, engine, progress=progress, nthreads=threads)
+    except SweepError as error:
+        if not error.failures:  # the engine broke down
+            raise
+        failures = error.failures
+    seconds = time.monotonic() - start
+    return SweepRun(seconds, kernels, failures, best(store, None, ROWS, SCALE))
+
+
+def status(store: str) -> Contents:
+    """What a store holds at this moment."""
+    return _look(store)[0]
+
+
+def interrupted(store: str) -> str:
+    """What to say after Ctrl-C."""
+    try:
+        found = status(store).status
+    except (OSError, ValueError):
+        return f"interrupted before anything was written to {store}"
+    return (
+        f"interrupted: {found.done} of {found.total} blocks are done and kept in {store}; run the "
+        "same command again to go on"
+    )
+
+
+def best(store: str, over: str | None, rows: int, scale: ScaleOptions) -> BestCells:
+    """The best cells along some axes, by default along all of them."""
+    if rows < 1:
+        raise UsageError(f"--rows: expected at least 1, got {rows}")
+    sweep, data = _look(store)
+    dims = None if over is None else [dim.strip() for dim in over.split(",")]
+    found = data.cvx.best(dims, gamma=scale.gamma, D=scale.D, G=scale.G)
+    columns = _columns(data, found)
+    there = np.argwhere(found["omega"].notnull().values)
+    cells = tuple(_row(found, columns, index) for index in there[:rows])
+    chosen = tuple(dim for dim in sweep.sizes if dim not in found.sizes)
+    return BestCells(sweep, chosen, scale, columns, cells, len(there))
+
+
+def _look(store: str) -> tuple[Contents, xarray.Dataset]:
+    """Open a store; its status is never ahead of what is read of it afterwards."""
+    from ..sweeps._store import Store
+
+    opened = Store.open(store)
+    status, data = opened.status(), opened.dataset()
+    sizes = {str(dim): size for dim, size in data.sizes.items()}
+    scalars = sorted(str(name) for name, each in data.coords.items() if not each.dims)
+    fixed = {name: data[name].item() for name in scalars}
+    return Contents(store, status, sizes, fixed, dict(data.attrs)), data
+
+
+def _columns(data: xarray.Dataset, found: xarray.Dataset) -> tuple[str, ...]:
+    """The coordinates of all axes, in the order of the axes, and what was found."""
+    names = sorted(map(str, data.coords))
+    columns = [
+        *(name for dim in data.sizes for name in names if data[name].dims == (dim,)),
+        *("gamma", "omega"),
+    ]
+    scalars = [name for name in found.coords if not found[name].dims]
+    return tuple(name for name in dict.fromkeys(columns) if name not in scalars)
+
+
+def _row(found: xarray.Dataset, columns: Sequence[str], index: Sequence[int]) -> tuple[Any, ...]:
+    place = dict(zip(found["omega"].dims, index, strict=True))
+    cell = found.isel(place)
+    return tuple(cell[name].item() for name in columns)

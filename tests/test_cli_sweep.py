@@ -1,0 +1,369 @@
+"""Sweeps on the command line: plan files, and the commands run, status and best."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cvxbound as cb
+from cvxbound import _progress
+from cvxbound.sweeps import _planfile
+from cvxbound.sweeps._engine import Progress
+
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ["cyclopts", "rich", "xarray", "zarr"])),
+    reason="sweeps on the command line need cyclopts, rich, xarray and zarr",
+)
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "sweeps"
+
+PLAN = """
+family = "wsd"
+block = 5
+
+[axes]
+steps = [100, 1e3, 2000]
+cooldown = { linspace = [0.1, 1.0], num = 10 }
+shape = ["linear", "1-sqrt"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a plan file."""
+
+    def call(text, name="plan.toml"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return call
+
+
+@pytest.fixture
+def plan(write):
+    return write(PLAN)
+
+
+# --- plan files ----------------------------------------------------------------------------------
+
+
+def test_a_plan_file_is_a_call_of_sweep(write):
+    path = write(
+        """
+        family = "cos"
+        kind = ["last", "tight"]
+        at = [0.5, 1.0]
+        last_step = "free"
+        where = "warmup < steps / 10"
+        block = 7
+
+        [axes]
+        final = [0, 0.1]
+        cycle = 1.0
+        G = { geomspace = [0.5, 2], num = 3 }
+
+        [[zip]]
+        dim = "run"
+        steps = [100, 1e3]
+        warmup = [10, 20]
+        """
+    )
+    expected = cb.sweep(
+        "cosine",
+        cb.zip("run", steps=[100, 1000], warmup=[10, 20]),
+        kind=["last", "tight"],
+        at=[0.5, 1.0],
+        last_step="free",
+        where="warmup < steps / 10",
+        block=7,
+        final=[0, 0.1],
+        cycle=1.0,
+        G=np.geomspace(0.5, 2, 3),
+    )
+    assert _planfile.read(path).identity == expected.identity
+
+
+def test_the_last_step_of_plan_files_is_repeated(write):
+    path = write('family = "linear"\n[axes]\nsteps = 10')
+    assert _planfile.read(path).last_step == "repeat"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("[1, 10, 100]", [1, 10, 100]),
+        ("[1.0, 1e2]", [1.0, 100]),
+        ("{ linspace = [0.5, 1.5], num = 3 }", [0.5, 1.0, 1.5]),
+        ("{ geomspace = [1e-2, 1], num = 3 }", [0.01, 0.1, 1.0]),
+        ("{ logspace = [-1, 1], num = 3 }", [0.1, 1.0, 10.0]),
+        ("{ arange = [1, 4] }", [1, 2, 3]),
+        ("{ arange = [1.0, 2.0, 0.25] }", [1.0, 1.25, 1.5, 1.75]),
+        ("{ linspace = [2, 1], num = 1 }", [2.0]),
+        ("{ geomspace = [10, 1], num = 7, whole = true }", [10, 7, 5, 3, 2, 1]),
+    ],
+)
+def test_values_of_an_axis(write, text, values):
+    path = write(f'family = "linear"\n[axes]\nsteps = 100\ngamma = {text}')
+    found = _planfile.read(path).template()["gamma"]
+    np.testing.assert_allclose(found, values, rtol=1e-15)
+
+
+def test_steps_are_whole(write):
+    path = write('family = "linear"\n[axes]\nsteps = { geomspace = [1, 1e6], num = 100 }')
+    steps = _planfile.read(path).template()["steps"].values
+    assert steps.dtype.kind == "i"
+    assert (steps[0], steps[-1]) == (1, 1_000_000)
+    assert np.all(np.diff(steps) > 0)
+    assert len(steps) < 100
+
+
+def test_coupled_axes_may_repeat(write):
+    """What is coupled has to stay of one length."""
+    generated = "{ linspace = [1, 3], num = 5, whole = true }"
+    path = write(
+        'family = "linear"\n'
+        f"[[zip]]\nsteps = [10, 20, 30, 40, 50]\nwarmup = {generated}\n"
+        "[axes]\nfinal = [0.0, 0.1]"
+    )
+    template = _planfile.read(path).template()
+    assert template["warmup"].dims == ("steps_warmup",)
+    assert template["warmup"].values.tolist() == [1, 2, 2, 2, 3]
+
+
+def test_a_family_of_a_file(write):
+    write(
+        "from cvxbound import schedules\n"
+        "CUT = 2\n"
+        "def cut(steps, level):\n"
+        "    eta = schedules.constant(steps).eta.copy()\n"
+        "    eta[steps // CUT:] = level\n"
+        "    return eta\n",
+        "my_schedules.py",
+    )
+    path = write('family = "my_schedules.py:cut"\n[axes]\nsteps = 10\nlevel = [0.5, 1.0]')
+    data = _planfile.read(path).run()
+    assert "my_schedules" not in sys.modules
+    expected = cb.terms(np.repeat([1.0, 0.5], 5), last_step="repeat")
+    assert float(data.distance[0]) == pytest.approx(expected.distance, rel=1e-11)
+
+
+AXES = "[axes]\nsteps = 100\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", ["family: expected a name", "got none"]),
+        ("family = 3", ["family: expected a name", "got 3"]),
+        ('family = "wds"\n' + AXES, ["family: unknown schedule 'wds'", "did you mean 'wsd'?"]),
+        ('familly = "wsd"', ["unknown key 'familly'", "did you mean 'family'?"]),
+        ('family = "wsd"\nsteps = 3', ["unknown key 'steps'", "below [axes]"]),
+        ('family = "wsd"\naxes = 3', ["axes: expected a table", "got 3"]),
+        ('family = "wsd"\n' + AXES + 'where = "steps > 3"', ["axes.where:", "above [axes]"]),
+        ('family = "wsd"\n' + AXES + "cooldwn = 0.1", ["cooldwn", "did you mean 'cooldown'?"]),
+        ('family = "wsd"\n' + AXES + "cooldown = []", ["cooldown"]),
+        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 3]", ["cooldown"]),
+        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 0.1]", ["cooldown", "0.1"]),
+        ('family = "wsd"\n' + AXES + 'shape = ["1-sqr"]', ["shape", "did you mean '1-sqrt'?"]),
+        ('family = "wsd"\n' + AXES + "gamma = [1, nan]", ["gamma"]),
+        ('family = "wsd"\n' + AXES + "gamma = [-1.0]", ["gamma"]),
+        ('family = "wsd"\nkind = "tigt"\n' + AXES, ["kind", "did you mean 'tight'?"]),
+        ('family = "wsd"\nlast_step = "repat"\n' + AXES, ["last_step", "did you mean 'repeat'?"]),
+        ('family = "wsd"\nat = 0\n' + AXES, ["at"]),
+        ('family = "wsd"\nblock = 0\n' + AXES, ["block"]),
+        ('family = "wsd"\nwhere = 3\n' + AXES, ["where"]),
+        ('family = "wsd"\nwhere = "steps >"\n' + AXES, ["where", "steps >"]),
+        ('family = "wsd"\nwhere = "stps > 3"\n' + AXES, ["where", "'stps'", "'steps'"]),
+        ('family = "wsd"\nwhere = "open(steps)"\n' + AXES, ["where"]),
+        ('family = "wsd"\nzip = 3', ["zip: expected tables", "[[zip]]", "got 3"]),
+        ('family = "wsd"\n[zip]\nsteps = [3]', ["zip: expected tables", "[[zip]]"]),
+        ('family = "wsd"\n[[zip]]\nsteps = 3', ["zip[0].steps: expected a list", "got 3"]),
+        (
+            'family = "wsd"\n[[zip]]\nsteps = [3, 4]\nwarmup = [1, 1, 1]',
+            ["zip[0]", "steps", "warmup", "2", "3"],
+        ),
+        ('family = "wsd"\n[axes]\nsteps = [3\n', ["not valid TOML", "Unclosed array"]),
+        ('family = "wsd"\n[axes]\nsteps = 3\nsteps = 4\n', ["not valid TOML", "line 4"]),
+        ('family = "wsd"\n[axes]\nsteps = 2020-01-01', ["axes.steps: expected a number"]),
+        ('family = "wsd"\n[axes]\nsteps = [[2020-01-01]]', ["axes.steps[0][0]: expected"]),
+        ('family = "no.py:cut"\n' + AXES, ["family: no such file", "no.py"]),
+        ('family = "no:cut"\n' + AXES, ['family: expected "file.py:function"', "'no:cut'"]),
+    ],
+)
+def test_mistakes_in_plan_files(write, text, told):
+    path = write(text)
+    with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
+        _planfile.read(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    for words in told:
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{}", ["cooldown: expected one of linspace, geomspace, logspace, arange"]),
+        ("{ num = 3 }", ["cooldown: expected one of linspace"]),
+        ("{ linspce = [0, 1], num = 3 }", ["cooldown.linspce", "did you mean 'linspace'?"]),
+        ("{ linspace = [0, 1], nums = 3 }", ["cooldown.nums", "did you mean 'num'?"]),
+        ("{ linspace = [0, 1], arange = [0, 1] }", ["cooldown: expected one of linspace"]),
+        (
+            "{ linspace = [1], num = 3 }",
+            ["cooldown.linspace: expected two finite numbers", "got [1]"],
+        ),
+        ("{ linspace = 1, num = 3 }", ["cooldown.linspace: expected two finite numbers", "got 1"]),
+        ('{ linspace = [0, "1"], num = 3 }', ["cooldown.linspace: expected two finite numbers"]),
+        ("{ linspace = [0, 1] }", ["cooldown.num: expected how many values", "got None"]),
+        ("{ linspace = [0, 1], num = 0 }", ["cooldown.num: expected how many", "got 0"]),
+        ("{ linspace = [0, 1], num = 1.5 }", ["cooldown.num: expected how many", "got 1.5"]),
+        ("{ linspace = [0, 1], num = 1e12 }", ["cooldown.num", "to 10,000,000"]),
+        ("{ linspace = [0, inf], num = 3 }", ["cooldown.linspace: expected two finite"]),
+        ("{ geomspace = [0, 1], num = 3 }", ["cooldown.geomspace: expected two positive"]),
+        ("{ logspace = [0, 999], num = 3 }", ["cooldown.logspace: expected a range of finite"]),
+        ("{ arange = [0], whole = true }", ["cooldown.arange: expected two or three numbers"]),
+        ("{ arange = [0, 1, 0] }", ["cooldown.arange: expected from 1 to", "got [0, 1, 0]"]),
+        ("{ arange = [1, 0] }", ["cooldown.arange: expected from 1 to"]),
+        ("{ arange = [0, 1, 1e-9] }", ["cooldown.arange: expected from 1 to 10,000,000"]),
+        ("{ arange = [0, 1], num = 3 }", ["cooldown.num", "unknown key 'num'"]),
+        ("{ linspace = [0, 1], num = 3, whole = 1 }", ["cooldown.whole: expected true or false"]),
+        ("{ linspace = [0, 1e300], num = 3, whole = true }", ["cooldown.linspace: expected whole"]),
+    ],
+)
+def test_mistakes_in_generated_axes(write, value, told):
+    path = write(f'family = "wsd"\n[axes]\nsteps = 100\ncooldown = {value}')
+    with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
+        _planfile.read(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: axes.cooldown")
+    for words in told:
+        assert words in message
+
+
+def test_mistakes_in_the_file_of_a_family(write):
+    path = write('family = "mine.py:cut"\n' + AXES)
+    write("def cat(steps): ...\ndef _cut(steps): ...", "mine.py")
+    with pytest.raises(ValueError, match=r"family: unknown function of mine\.py 'cut'.*'cat'"):
+        _planfile.read(path)
+    write("1 / 0", "mine.py")
+    with pytest.raises(ValueError, match=r"family: .*mine\.py failed: ZeroDivisionError"):
+        _planfile.read(path)
+
+
+def test_files_that_are_no_text(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b'family = "wsd"\n# \xff\n')
+    with pytest.raises(ValueError, match=r"not text in UTF-8 \(at line 2\)"):
+        _planfile.read(path)
+    with pytest.raises(FileNotFoundError):
+        _planfile.read(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_examples_are_plans(path):
+    assert "kernels" in repr(_planfile.read(path))
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def test_run_status_and_best(run, ask, plan, tmp_path):
+    store = tmp_path / "out.zarr"
+    code, out, err = run("sweep", "run", plan, "--store", store)
+    assert code == 0
+    assert err.startswith("<Sweep of wsd: 60 cells = 60 kernels\n")
+    assert "15 of 15 blocks are done" in out
+    assert "Best along steps, cooldown, shape" in out
+    status = ask("sweep", "status", store)
+    assert (status["blocks"], status["done"], status["failed"]) == (15, 15, [])
+    assert status["sizes"] == {"steps": 3, "cooldown": 10, "shape": 2}
+    best = ask("sweep", "best", store)
+    (row,) = best["rows"]
+    schedule = cb.schedules.wsd(row["steps"], row["cooldown"], row["shape"])
+    assert row["omega"] == pytest.approx(cb.tune(schedule, last_step="repeat").omega, rel=1e-10)
+    rows = [
+        cb.tune(cb.schedules.wsd(steps, float(cooldown), shape), last_step="repeat").omega
+        for steps in (100, 1000, 2000)
+        for cooldown in np.linspace(0.1, 1, 10)
+        for shape in ("linear", "1-sqrt")
+    ]
+    assert row["omega"] == pytest.approx(min(rows), rel=1e-10)
+
+
+def test_the_best_along_some_axes(run, ask, plan, tmp_path):
+    store = tmp_path / "out.zarr"
+    run("sweep", "run", plan, "--store", store)
+    found = ask("sweep", "best", store, "--over", "cooldown, shape", "--gamma", 0.02, "--D", 2)
+    assert [row["steps"] for row in found["rows"]] == [100, 1000, 2000]
+    row = found["rows"][1]
+    schedule = cb.schedules.wsd(1000, row["cooldown"], row["shape"])
+    omega = cb.bound(schedule, 0.02, D=2, last_step="repeat")
+    assert row["omega"] == pytest.approx(omega, rel=1e-10)
+    code, out, _ = run("sweep", "best", store, "--over", "shape", "--rows", 2)
+    assert code == 0
+    assert "... and 28 more (--rows)." in out
+
+
+def test_shards_fill_one_store(run, ask, plan, tmp_path):
+    store = tmp_path / "out.zarr"
+    assert run("sweep", "run", plan, "--store", store, "--shard", "0/2")[0] == 0
+    assert ask("sweep", "status", store)["done"] == 8
+    assert run("sweep", "run", plan, "--store", store, "--shard", "1/2")[0] == 0
+    assert ask("sweep", "best", store)["done"] == 15
+
+
+@pytest.mark.parametrize("shard", ["2/2", "-1/2", "1", "a/b", "0/0"])
+def test_shards_that_are_none(refuse, plan, tmp_path, shard):
+    assert shard in refuse(2, "sweep", "run", plan, "--store", tmp_path / "a", f"--shard={shard}")
+
+
+def test_blocks_that_fail_are_reported(run, write, tmp_path):
+    write("def line(steps, slope):\n    return [1 - slope / 2] * (steps - (slope == 2))", "mine.py")
+    path = write('family = "mine.py:line"\nblock = 1\n[axes]\nsteps = 1\nslope = [0, 1, 2]')
+    code, out, _ = run("sweep", "run", path, "--store", tmp_path / "out.zarr")
+    assert code == 1
+    assert "2 of 3 blocks are done" in out
+    assert "slope=2" in out
+    code, out, _ = run("sweep", "status", tmp_path / "out.zarr", "--json")
+    (failure,) = json.loads(out)["failed"]
+    assert failure["block"] == 2
+    assert "at least one step" in failure["error"]
+
+
+def test_another_plan_is_refused(run, plan, write, tmp_path):
+    store = tmp_path / "out.zarr"
+    run("sweep", "run", plan, "--store", store)
+    other = write(PLAN.replace("2000]", "3000]"), "other.toml")
+    code, out, err = run("sweep", "run", other, "--store", store)
+    assert (code, out) == (1, "")
+    assert "steps" in err
+
+
+def test_what_is_wrong_is_said(refuse, tmp_path):
+    assert "missing.toml" in refuse(1, "sweep", "run", tmp_path / "missing.toml", "--store", "a")
+    assert "no store" in refuse(1, "sweep", "status", tmp_path / "none.zarr")
+
+
+def test_an_unknown_scheduler(run, plan, tmp_path):
+    code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a", "--scheduler", "nowhere")
+    assert (code, out) == (2, "")
+    assert "tcp://host:8786" in err
+
+
+def test_ctrl_c_says_how_to_go_on(run, plan, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cb.sweeps.Plan, "run", stop)
+    code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a.zarr")
+    assert (code, out) == (130, "")
+    assert "interrupted before anything was written" in err
+
+
+def test_progress_in_words():
+    event = Progress(done=3, total=12, failed=0, kernels=6000, seconds=2.0)
+    assert _progress.describe(event) == "3/12 blocks, 3,000 kernels/s, 0:00:06 left"
