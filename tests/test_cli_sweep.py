@@ -1,7 +1,10 @@
 """Sweeps on the command line: plan files, and the commands run, status and best."""
 
 import importlib.util
+import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import cvxbound as cb
-from cvxbound import _progress
+from cvxbound import _progress, cli
 from cvxbound.sweeps import _planfile
 from cvxbound.sweeps._engine import Progress
 
@@ -362,6 +365,102 @@ def test_ctrl_c_says_how_to_go_on(run, plan, tmp_path, monkeypatch):
     code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a.zarr")
     assert (code, out) == (130, "")
     assert "interrupted before anything was written" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupted_run_goes_on(run, write, tmp_path):
+    write(
+        "import pathlib, signal\n"
+        "def line(steps, slope):\n"
+        "    flag = pathlib.Path(__file__).with_name('flag')\n"
+        "    if slope == 2 and not flag.exists():\n"
+        "        flag.touch()\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    return [1 - slope / 4] * steps\n",
+        "mine.py",
+    )
+    path = write('family = "mine.py:line"\nblock = 1\n[axes]\nsteps = 5\nslope = [0, 1, 2, 3]')
+    argv = ["sweep", "run", path, "--store", tmp_path / "a.zarr"]
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be ignored around us
+        "from cvxbound.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, argv)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "interrupted: 2 of 4 blocks are done and kept in" in done.stderr
+    code, out, _ = run(*argv)
+    assert code == 0
+    assert "2 kernels in" in out
+    assert "Nothing was left to do." in run(*argv)[1]
+
+
+def test_a_scheduler(run, write, tmp_path):
+    """A family of a file travels by value: the worker never sees the file."""
+    distributed = pytest.importorskip("distributed")
+    write("import numpy\ndef line(steps, slope): return numpy.full(steps, 1 / slope)", "mine.py")
+    path = write('family = "mine.py:line"\nblock = 2\n[axes]\nsteps = 9\nslope = [1, 2, 3, 4]')
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as cluster:
+        argv = ["sweep", "run", path, "--store", tmp_path / "a.zarr", "--json"]
+        code, out, _ = run(*argv, "--scheduler", cluster.scheduler_address)
+    assert code == 0
+    found = json.loads(out)
+    assert (found["done"], found["kernels"]) == (2, 4)
+    expected = cb.tune(np.ones(9), last_step="repeat").omega
+    assert found["best"]["rows"][0]["omega"] == pytest.approx(expected, rel=1e-11)
+
+
+def test_a_bar_while_a_person_looks(capsys, plan, tmp_path, monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    argv = ["sweep", "run", str(plan), "--store", str(tmp_path / "a.zarr"), "--json"]
+    assert cli.main(argv) == 0
+    assert "15/15 blocks" in screen.getvalue()
+    assert json.loads(capsys.readouterr().out)["done"] == 15
+
+
+def test_a_bar_needs_rich(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(ImportError, match=r"cvxbound\[cli\]"), _progress.bar():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "told"),
+    [
+        (["--over", "cooldwn"], 1, ["cooldwn", "did you mean 'cooldown'?"]),
+        (["--rows", "0"], 2, ["--rows", "at least 1"]),
+        (["--gamma", "-1"], 1, ["gamma must be positive"]),
+        (["--D", "0"], 1, ["D must be positive"]),
+    ],
+)
+def test_wrong_questions(run, refuse, plan, tmp_path, argv, code, told):
+    run("sweep", "run", plan, "--store", tmp_path / "a.zarr")
+    message = refuse(code, "sweep", "best", tmp_path / "a.zarr", *argv)
+    for words in told:
+        assert words in message
+
+
+@pytest.mark.parametrize("command", ["", "run", "status", "best"])
+def test_help(run, command):
+    code, out, err = run("sweep", *command.split(), "--help")
+    assert (code, err) == (0, "")
+    assert "--json" in out or not command
 
 
 def test_progress_in_words():
