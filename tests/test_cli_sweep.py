@@ -13,7 +13,7 @@ import pytest
 
 import cvxbound as cb
 from cvxbound import _progress, cli
-from cvxbound.sweeps import _planfile
+from cvxbound.sweeps import read_plan
 from cvxbound.sweeps._engine import Progress
 
 pytestmark = pytest.mark.skipif(
@@ -87,12 +87,12 @@ def test_a_plan_file_is_a_call_of_sweep(write):
         cycle=1.0,
         G=np.geomspace(0.5, 2, 3),
     )
-    assert _planfile.read(path).identity == expected.identity
+    assert read_plan(path).identity == expected.identity
 
 
 def test_the_last_step_of_plan_files_is_repeated(write):
     path = write('family = "linear"\n[axes]\nsteps = 10')
-    assert _planfile.read(path).last_step == "repeat"
+    assert read_plan(path).last_step == "repeat"
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_the_last_step_of_plan_files_is_repeated(write):
 )
 def test_values_of_an_axis(write, text, values):
     path = write(f'family = "linear"\n[axes]\nsteps = 100\ngamma = {text}')
-    found = _planfile.read(path).template()["gamma"]
+    found = read_plan(path).template()["gamma"]
     np.testing.assert_allclose(found, values, rtol=1e-15)
 
 
 def test_steps_are_whole(write):
     path = write('family = "linear"\n[axes]\nsteps = { geomspace = [1, 1e6], num = 100 }')
-    steps = _planfile.read(path).template()["steps"].values
+    steps = read_plan(path).template()["steps"].values
     assert steps.dtype.kind == "i"
     assert (steps[0], steps[-1]) == (1, 1_000_000)
     assert np.all(np.diff(steps) > 0)
@@ -132,7 +132,7 @@ def test_coupled_axes_may_repeat(write):
         f"[[zip]]\nsteps = [10, 20, 30, 40, 50]\nwarmup = {generated}\n"
         "[axes]\nfinal = [0.0, 0.1]"
     )
-    template = _planfile.read(path).template()
+    template = read_plan(path).template()
     assert template["warmup"].dims == ("steps_warmup",)
     assert template["warmup"].values.tolist() == [1, 2, 2, 2, 3]
 
@@ -148,7 +148,7 @@ def test_a_family_of_a_file(write):
         "my_schedules.py",
     )
     path = write('family = "my_schedules.py:cut"\n[axes]\nsteps = 10\nlevel = [0.5, 1.0]')
-    data = _planfile.read(path).run()
+    data = read_plan(path).run()
     assert "my_schedules" not in sys.modules
     expected = cb.terms(np.repeat([1.0, 0.5], 5), last_step="repeat")
     assert float(data.distance[0]) == pytest.approx(expected.distance, rel=1e-11)
@@ -200,7 +200,7 @@ AXES = "[axes]\nsteps = 100\n"
 def test_mistakes_in_plan_files(write, text, told):
     path = write(text)
     with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
-        _planfile.read(path)
+        read_plan(path)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
     for words in told:
@@ -240,7 +240,7 @@ def test_mistakes_in_plan_files(write, text, told):
 def test_mistakes_in_generated_axes(write, value, told):
     path = write(f'family = "wsd"\n[axes]\nsteps = 100\ncooldown = {value}')
     with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
-        _planfile.read(path)
+        read_plan(path)
     message = str(error.value)
     assert message.startswith(f"{path}: axes.cooldown")
     for words in told:
@@ -251,24 +251,24 @@ def test_mistakes_in_the_file_of_a_family(write):
     path = write('family = "mine.py:cut"\n' + AXES)
     write("def cat(steps): ...\ndef _cut(steps): ...", "mine.py")
     with pytest.raises(ValueError, match=r"family: unknown function of mine\.py 'cut'.*'cat'"):
-        _planfile.read(path)
+        read_plan(path)
     write("1 / 0", "mine.py")
     with pytest.raises(ValueError, match=r"family: .*mine\.py failed: ZeroDivisionError"):
-        _planfile.read(path)
+        read_plan(path)
 
 
 def test_files_that_are_no_text(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_bytes(b'family = "wsd"\n# \xff\n')
     with pytest.raises(ValueError, match=r"not text in UTF-8 \(at line 2\)"):
-        _planfile.read(path)
+        read_plan(path)
     with pytest.raises(FileNotFoundError):
-        _planfile.read(tmp_path / "missing.toml")
+        read_plan(tmp_path / "missing.toml")
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_examples_are_plans(path):
-    assert "kernels" in repr(_planfile.read(path))
+    assert "kernels" in repr(read_plan(path))
 
 
 # --- commands ------------------------------------------------------------------------------------

@@ -134,6 +134,15 @@ def test_threads_do_not_change_a_bit():
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("method", ["direct", "fast"])
+def test_a_last_step_too_small_to_divide_by(method):
+    params = {"steps": 3, "milestones": (0.5, 0.75), "factors": (0.0, 5e-324)}
+    table = segment_table("piecewise", params, 1)
+    at = np.array([[3]])
+    found = segment_split(table, at, kind="last", last_step="given", method=method)
+    assert (found[0][0, 0], found[1][0, 0]) == (0.5, np.inf)
+
+
 def test_unwanted_horizons_are_nan():
     table = segment_table("linear", {"steps": 10}, 1)
     for kind in ("last", "tight"):

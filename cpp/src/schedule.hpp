@@ -83,7 +83,7 @@ struct Accumulator {
     low += (high - (sum - part)) + (x - part);
     high = sum;
   }
-  double value() const { return high + low; }
+  double value() const { return high < kInfinity ? high + low : high; }
 };
 
 }  // namespace cvxbound

@@ -73,9 +73,9 @@ class SweepRun:
 
 def planned(path: Path, shard: tuple[int, int] | None) -> Plan:
     """The plan in a file, or a share of it."""
-    from ..sweeps import _planfile
+    from ..sweeps import read_plan
 
-    plan = _planfile.read(path)
+    plan = read_plan(path)
     return plan if shard is None else plan.shard(*shard)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ._axes import Zip, coupled
 from ._errors import PlanMismatchError, SweepError
 from ._plan import Plan, make_plan
+from ._planfile import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "SweepAccessor",
     "SweepError",
     "open_sweep",
+    "read_plan",
     "sweep",
     "zip",
 ]

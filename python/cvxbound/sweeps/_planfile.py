@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ._axes import Zip
     from ._plan import Plan
 
-__all__ = ["read"]
+__all__ = ["read_plan"]
 
 _SETTINGS = ("family", "kind", "at", "last_step", "where", "block")
 _KEYS = (*_SETTINGS, "axes", "zip")
@@ -39,7 +39,7 @@ _GENERATORS = (*_SPACES, "arange")
 _MOST_VALUES = 10**7
 
 
-def read(path: str | os.PathLike[str]) -> Plan:
+def read_plan(path: str | os.PathLike[str]) -> Plan:
     r"""Read a plan from a TOML file.
 
     Parameters
@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "plan.toml")
     >>> _ = path.write_text('family = "linear"\n[axes]\nsteps = [100, 1e3]\n')
-    >>> read(path).shape
+    >>> read_plan(path).shape
     (2,)
     """
     path = Path(path)
