@@ -27,6 +27,7 @@ _PIECE = 2**16  # kernels that are worked on at a time
 _MOST_CHECKED = 200_000  # kernels that are checked when a plan is made
 _SAMPLE = 4  # kernels of a piece that are walked to verify the others
 _SHARE = 0.05  # of the steps of a piece that the walks of the sample may take, beyond the first
+_LONGEST = 10**8  # steps of a schedule that is walked to verify others: a tenth of a second
 _AGREEMENT = 1e-11
 _MOST_STEPS = 2**22  # of schedules of functions that are evaluated together
 
@@ -189,6 +190,8 @@ def _verified(plan: Plan, cells: Cells, nthreads: int | None) -> Pair:
     if not fast:
         return found
     sample = _sample(cells)
+    if not sample.size:
+        return found
     walked = _native(plan, cells.pick(sample), "direct", nthreads, fast)
     for ours, exact in zip(found, walked, strict=True):
         if not _agree(ours[fast][:, sample], exact[fast]):
@@ -214,7 +217,8 @@ def _sample(cells: Cells) -> NDArray[np.int64]:
     chosen = random.choice(count, min(count, _SAMPLE), replace=False)
     steps = cells.each("steps").astype(np.float64)
     within = np.searchsorted(np.cumsum(steps[chosen]), _SHARE * steps.sum(), "right")
-    return chosen[: max(int(within), 1)]
+    chosen = chosen[: max(int(within), 1)]
+    return chosen[steps[chosen] <= _LONGEST]
 
 
 def _native(

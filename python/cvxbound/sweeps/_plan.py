@@ -53,7 +53,7 @@ class At(NamedTuple):
             raise TypeError(f"at must be steps (int) or fractions of the run (float), got {at!r}")
         if not values:
             raise ValueError("at is empty: expected at least one horizon")
-        if is_dim and len({type(each) for each in list(at)} & {int, float}) > 1:
+        if is_dim and len({isinstance(each, (int, np.integer)) for each in at}) > 1:
             raise ValueError(f"at must be all int (steps) or all float (fractions), got {at!r}")
         for each in values:
             good = each >= 1 if isinstance(each, int) else 0 < each <= 1
