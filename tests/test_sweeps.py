@@ -1155,3 +1155,28 @@ def test_costs_are_known_for_every_plan():
     for make in PLANS.values():
         assert 0 < _cost.kernel_seconds(make()) < 1
     assert isinstance(PLANS["one"](), Plan)
+
+
+# --- what is refused before anything is done ------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [[1, np.float64(0.5)], [np.int64(1), 0.5]])
+def test_horizons_are_all_steps_or_all_fractions(at):
+    with pytest.raises(ValueError, match="all int"):
+        cb.sweep("wsd", steps=100, at=at)
+
+
+def test_a_bad_number_of_threads_makes_no_store(tmp_path):
+    with pytest.raises(ValueError, match="nthreads"):
+        cb.sweep("wsd", steps=100).run(tmp_path / "a.zarr", nthreads=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_expression_that_is_too_long():
+    with pytest.raises(ValueError, match="where is too long"):
+        cb.sweep("wsd", steps=100, where="+".join(["steps"] * 500) + " > 1")
+
+
+def test_the_longest_schedules_take_no_longer():
+    found = cb.sweep("wsd", steps=2**40, cooldown=[0.1, 0.2]).run()
+    assert np.isfinite(found.noise).all()

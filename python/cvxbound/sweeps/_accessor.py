@@ -140,7 +140,7 @@ class SweepAccessor:
             gamma = root / other * (terms.D / terms.G)
             omega = 2 * (root * other) * (terms.D * terms.G)
         # As in `cvxbound.tune`: what an infinite term leaves of a product is infinite.
-        unknown = terms.distance.isnull()
+        unknown = terms.distance.isnull() | terms.noise.isnull()
         gamma = gamma.where(gamma.notnull() | unknown, np.inf).transpose(*terms.dims)
         omega = omega.where(omega.notnull() | unknown, np.inf).transpose(*terms.dims)
         gamma.attrs = {"long_name": "best base learning rate"} | self._unit("D/G", terms)

@@ -404,6 +404,7 @@ class Plan:
 
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ValueError(f"retries must be an integer from 0 on, got {retries!r}")
+        thread_count(nthreads)
         failures: dict[int, str] = {}
         options: dict[str, Any] = {
             "executor": executor,

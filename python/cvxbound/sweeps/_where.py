@@ -32,6 +32,7 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.And: np.logical_and,
     ast.Or: np.logical_or,
 }
+_LONGEST = 1000  # characters of an expression
 _UNDERSTOOD = (
     "comparisons, 'and', 'or', 'not', + - * / **, parentheses, names, numbers and texts in quotes"
 )
@@ -95,6 +96,8 @@ def parse(where: object) -> Where:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    if len(text) > _LONGEST:
+        raise ValueError(f"where is too long: {len(text)} characters, at most {_LONGEST}")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError) as error:
