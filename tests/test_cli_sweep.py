@@ -51,6 +51,16 @@ def plan(write):
     return write(PLAN)
 
 
+def refused(path, key, told):
+    """A plan file is not read, and the error leads to the key."""
+    with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
+        read_plan(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: {key}")
+    for words in told:
+        assert words in message
+
+
 # --- plan files ----------------------------------------------------------------------------------
 
 
@@ -198,13 +208,7 @@ AXES = "[axes]\nsteps = 100\n"
     ],
 )
 def test_mistakes_in_plan_files(write, text, told):
-    path = write(text)
-    with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
-        read_plan(path)
-    message = str(error.value)
-    assert message.startswith(f"{path}: ")
-    for words in told:
-        assert words in message
+    refused(write(text), "", told)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +243,7 @@ def test_mistakes_in_plan_files(write, text, told):
 )
 def test_mistakes_in_generated_axes(write, value, told):
     path = write(f'family = "wsd"\n[axes]\nsteps = 100\ncooldown = {value}')
-    with pytest.raises(ValueError, match=r"plan\.toml: ") as error:
-        read_plan(path)
-    message = str(error.value)
-    assert message.startswith(f"{path}: axes.cooldown")
-    for words in told:
-        assert words in message
+    refused(path, "axes.cooldown", told)
 
 
 def test_mistakes_in_the_file_of_a_family(write):

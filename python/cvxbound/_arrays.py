@@ -68,6 +68,14 @@ def ratio_to_peak(value: float, what: str) -> float:
     return float(ratio)
 
 
+def steps_of(fraction: ArrayLike, steps: ArrayLike) -> Int:
+    """Convert fractions of so many steps to steps.
+
+    To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
+    """
+    return np.maximum(np.ceil(np.multiply(fraction, steps) - 0.5), 0).astype(np.int64)
+
+
 def step_count(value: float, steps: int, what: str) -> int:
     """Convert a number of steps (an int) or a fraction of them (a float) to steps."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
@@ -80,8 +88,7 @@ def step_count(value: float, steps: int, what: str) -> int:
                 f"{what} must be from 0 to 1 where it is a float, a fraction of the steps; got "
                 f"{value} (a number of steps is an int)"
             )
-        # To the nearest, halves down: fractions that add up to 1 never ask for one step too many.
-        return max(math.ceil(value * steps - 0.5), 0)
+        return int(steps_of(value, steps))
     raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import Float, positive_scalar, ratio_to_peak, step_count
+from ._arrays import Float, positive_scalar, ratio_to_peak, step_count, steps_of
 from ._decay import Shape, decayed, fraction_left, known_shape
 from ._messages import counted
 
@@ -134,17 +134,12 @@ def length(value: Number, steps: Number, what: str) -> Number:
     _check(lambda each, of: step_count(each, of, what), value, steps)
     if np.asarray(value).dtype.kind in "iu":
         return value
-    return np.maximum(np.ceil(np.asarray(value) * steps - 0.5), 0).astype(np.int64)
+    return steps_of(value, steps)
 
 
-def positive(value: Number, what: str) -> Number:
-    """Positive finite numbers."""
-    _check(lambda each: positive_scalar(each, what), value)
-    return value if np.ndim(value) else float(value)
-
-
-def _ratio(value: Number, what: str) -> Number:
-    _check(lambda each: ratio_to_peak(each, what), value)
+def _checked(check: Callable[[Any, str], float], value: Number, what: str) -> Number:
+    """Numbers in a range."""
+    _check(lambda each: check(each, what), value)
     return value if np.ndim(value) else float(value)
 
 
@@ -183,9 +178,11 @@ class Run:
             raise TypeError(f"endpoint must be True or False, got {endpoint!r}")
         return cls(
             steps=steps if np.ndim(steps) else int(steps),
-            final=_ratio(final, "final"),
+            final=_checked(ratio_to_peak, final, "final"),
             warmup=length(warmup, steps, "warmup"),
-            warmup_start=None if warmup_start is None else _ratio(warmup_start, "warmup_start"),
+            warmup_start=None
+            if warmup_start is None
+            else _checked(ratio_to_peak, warmup_start, "warmup_start"),
             endpoint=bool(endpoint),
         )
 
@@ -225,12 +222,12 @@ class Run:
         cycle: Number = 1.0,
     ) -> list[Segment]:
         """A decay from `start` to `final`, which is held where a cycle ends before the steps do."""
-        exponent = positive(exponent, "exponent")
+        exponent = _checked(positive_scalar, exponent, "exponent")
         if rate is None:
             rate = np.where(np.equal(self.final, 0), 0.5, self.final)[()]
-        rate = positive(rate, "rate")
+        rate = _checked(positive_scalar, rate, "rate")
         shape = known_shape(shape)
-        span = np.maximum(steps - self.endpoint, 0) * positive(cycle, "cycle")
+        span = np.maximum(steps - self.endpoint, 0) * _checked(positive_scalar, cycle, "cycle")
         falling = np.minimum(steps, np.ceil(span)).astype(np.int64)
         form: Number = shape if callable(shape) else _FORMS[shape]
         if shape == "exponential":  # of rate 1 it is a line

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._arrays import Float, thread_count, whole_number
+from .._arrays import Float, steps_of, thread_count, whole_number
 from .._messages import counted, did_you_mean
 from .._names import check_names
 from . import _cells, _cost, _identity, _where
@@ -70,9 +70,7 @@ class At(NamedTuple):
         values, total = np.array(self.values), total[:, None]
         if values.dtype.kind == "i":
             return np.where(values <= total, values, 0)
-        # As lengths of cooldowns are rounded.
-        counts: NDArray[np.int64] = np.maximum(np.ceil(values * total - 0.5), 1).astype(np.int64)
-        return counts
+        return np.maximum(steps_of(values, total), 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
