@@ -80,7 +80,6 @@ def test_the_terms_are_those_of_the_schedule(method, cell, bound, part):
     np.testing.assert_allclose(noise[0], expected.noise, rtol=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", ["linear", "cosine", "wsd", "inverse_sqrt"])
 @pytest.mark.parametrize("steps", [10**6, 10**7, 10**8])
 def test_the_fast_way_of_long_schedules(family, steps):

@@ -44,12 +44,14 @@ class SegmentRunner {
     const int threads = options_.threads > 0 ? options_.threads : default_threads();
     const std::int64_t chunk = batch_.items < kChunk * threads ? 1 : kChunk;
     const int inner = batch_.items == 1 ? threads : 1;
+    const std::function<void()> none;
     std::vector<std::vector<double>> scratch(threads);
     parallel_for((batch_.items + chunk - 1) / chunk, threads,
                  [&](std::int64_t i, int worker) {
                    const std::int64_t end = std::min((i + 1) * chunk, batch_.items);
+                   const auto& interrupt = worker == 0 ? options_.interrupt : none;
                    for (std::int64_t item = i * chunk; item < end; ++item) {
-                     run_item(item, out, scratch[worker], inner);
+                     run_item(item, out, scratch[worker], inner, interrupt);
                    }
                  },
                  options_.interrupt);
@@ -80,14 +82,15 @@ class SegmentRunner {
     return steps;
   }
 
-  void run_item(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads) const {
+  void run_item(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads,
+                const std::function<void()>& interrupt) const {
     const std::int64_t steps = check(item), count = batch_.horizon_count;
     const std::int64_t* horizons = batch_.horizons + item * count;
     for (std::int64_t i = 0; i < count; ++i) {
       if (horizons[i] < 0 || horizons[i] > steps) refuse(item, "a horizon beyond the steps");
     }
     const bool free = options_.kind == Kind::tight || options_.last_step == LastStep::free;
-    if (free) return run_laid_out(item, out, scratch, threads);
+    if (free) return run_laid_out(item, out, scratch, threads, interrupt);
     const bool fast =
         options_.method == Method::fast || (options_.method == Method::automatic && steps >= kFewSteps);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -156,7 +159,8 @@ class SegmentRunner {
   }
 
   /// All horizons of a schedule whose last step is free: it is laid out for the general engine.
-  void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads) const {
+  void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads,
+                    const std::function<void()>& interrupt) const {
     const std::int64_t count = batch_.horizon_count;
     const std::int64_t* horizons = batch_.horizons + item * count;
     std::vector<std::int64_t> wanted;
@@ -176,7 +180,7 @@ class SegmentRunner {
     Options options = options_;
     options.method = options_.method == Method::direct ? Method::direct : Method::automatic;
     options.threads = threads;
-    if (threads == 1) options.interrupt = nullptr;
+    options.interrupt = interrupt;
     std::vector<double> distance(wanted.size()), noise(wanted.size()), rho(wanted.size());
     terms(one, options, {distance.data(), noise.data(), rho.data(), nullptr});
     for (std::int64_t i = 0, found = 0; i < count; ++i) {

@@ -47,6 +47,17 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
+cvxbound::Options options_of(cvxbound::Kind kind, cvxbound::LastStep last_step, cvxbound::Method method,
+                             int nthreads) {
+  cvxbound::Options options;
+  options.kind = kind;
+  options.last_step = last_step;
+  options.method = method;
+  options.threads = nthreads;
+  options.interrupt = check_signals;
+  return options;
+}
+
 /// The arguments of `terms` and `omega` as the core takes them; the arrays must outlive it.
 struct Call {
   cvxbound::Batch batch;
@@ -55,7 +66,9 @@ struct Call {
   Call(const Doubles& eta, const std::optional<Doubles>& norm, const std::optional<Doubles>& gamma,
        const Indices& eta_row, const Indices& norm_row, const Indices& gamma_row,
        const std::optional<Indices>& horizons, cvxbound::Kind kind, cvxbound::LastStep last_step,
-       cvxbound::Method method, double rtol, int nthreads) {
+       cvxbound::Method method, double rtol, int nthreads)
+      : options(options_of(kind, last_step, method, nthreads)) {
+    options.rtol = rtol;
     batch.items = eta_row.size();
     batch.steps = columns(eta, "eta");
     batch.eta = aligned(eta, "eta");
@@ -74,12 +87,6 @@ struct Call {
       batch.horizons = aligned(*horizons, "horizons");
       batch.horizon_count = horizons->size();
     }
-    options.kind = kind;
-    options.last_step = last_step;
-    options.method = method;
-    options.rtol = rtol;
-    options.threads = nthreads;
-    options.interrupt = check_signals;
   }
 
   /// An uninitialised [items, horizons] array.
@@ -206,12 +213,7 @@ py::tuple segment_terms(const py::array& table, const Indices& horizons,
     batch.gamma = aligned(*gamma, "gamma");
     if (gamma->size() != batch.items) throw std::invalid_argument("gamma must have one entry an item");
   }
-  cvxbound::Options options;
-  options.kind = kind;
-  options.last_step = last_step;
-  options.method = method;
-  options.threads = nthreads;
-  options.interrupt = check_signals;
+  const cvxbound::Options options = options_of(kind, last_step, method, nthreads);
   Doubles distance({horizons.shape(0), horizons.shape(1)}), noise({horizons.shape(0), horizons.shape(1)});
   cvxbound::Terms out;
   out.distance = distance.mutable_data();
