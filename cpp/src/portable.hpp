@@ -1,9 +1,12 @@
 // What lets one header serve g++ and nvcc.
 #pragma once
 
-/// Marks a function that runs on processors and GPUs alike.
+/// CVX_PORTABLE marks a function that runs on processors and GPUs alike, CVX_DEVICE what only kernels for
+/// GPUs call; without a CUDA compiler both are ordinary functions.
 #if defined(__CUDACC__)
 #define CVX_PORTABLE __host__ __device__
+#define CVX_DEVICE __device__
 #else
 #define CVX_PORTABLE
+#define CVX_DEVICE
 #endif

@@ -1,0 +1,147 @@
+// How kernels are written and launched: as bodies, plain structs with a call operator, that a GPU runs in
+// parallel and, compiled for a processor, a loop runs one after another, so that tests without a GPU reach
+// every index and every operation.
+//
+//   launch(name, count, body, stream)         body(i) for i in [0, count), a thread each
+//   launch_blocks(name, count, body, stream)  body(block, shared) for `count` blocks of Body::kThreads
+//                                             threads that share a Body::Shared
+//
+// A block's body is run by all its threads; what they do differently goes into block.each, which ends with
+// a barrier, and what a thread keeps from one `each` to the next into a PerThread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cvxbound_cuda.hpp"
+#include "portable.hpp"
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#endif
+
+namespace cvxbound {
+namespace cuda {
+
+/// Threads of a block where each works by itself.
+constexpr int kThreads = 128;
+
+/// Shared memory of a block that needs none.
+struct Nothing {};
+
+#if defined(__CUDACC__)
+
+inline void check(cudaError_t error, const char* call) {
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(call) + " failed: " + cudaGetErrorString(error) + " (" +
+                           cudaGetErrorName(error) + ")");
+}
+
+/// A value of each thread of a block, in its registers.
+template <class T, int kCount>
+class PerThread {
+ public:
+  __device__ T& operator[](int) { return value_; }
+
+ private:
+  T value_;
+};
+
+template <int kCount>
+struct Block {
+  __device__ std::int64_t index() const { return blockIdx.x; }
+
+  template <class Function>
+  __device__ void each(const Function& function) const {
+    function(static_cast<int>(threadIdx.x));
+    __syncthreads();
+  }
+};
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads) run(const Body body, std::int64_t count) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) body(i);
+}
+
+template <class Body>
+__global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body) {
+  __shared__ typename Body::Shared shared;
+  body(Block<Body::kThreads>{}, shared);
+}
+
+constexpr std::int64_t kMostBlocks = 0x7fffffff;
+
+template <class Body>
+void launch(const char* name, std::int64_t count, const Body& body, Stream stream) {
+  if (count <= 0) return;
+  const std::int64_t blocks = (count + kThreads - 1) / kThreads;
+  run<<<static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks), kThreads, 0, stream>>>(body,
+                                                                                                   count);
+  check(cudaGetLastError(), name);
+}
+
+template <class Body>
+void launch_blocks(const char* name, std::int64_t count, const Body& body, Stream stream) {
+  if (count <= 0) return;
+  if (count > kMostBlocks) throw std::invalid_argument(std::string(name) + ": too many blocks");
+  run_blocks<<<static_cast<unsigned>(count), Body::kThreads, 0, stream>>>(body);
+  check(cudaGetLastError(), name);
+}
+
+#else
+
+/// Whether threads and blocks run last to first: a body that waits for no barrier where it should gives
+/// other results then.
+inline bool& reversed() {
+  static bool value = false;
+  return value;
+}
+
+template <class Function>
+void in_order(std::int64_t count, const Function& function) {
+  for (std::int64_t i = 0; i < count; ++i) function(reversed() ? count - 1 - i : i);
+}
+
+template <class T, int kCount>
+class PerThread {
+ public:
+  T& operator[](int thread) { return value_[thread]; }
+
+ private:
+  std::vector<T> value_ = std::vector<T>(kCount);
+};
+
+template <int kCount>
+class Block {
+ public:
+  explicit Block(std::int64_t index) : index_(index) {}
+  std::int64_t index() const { return index_; }
+
+  template <class Function>
+  void each(const Function& function) const {
+    in_order(kCount, [&](std::int64_t thread) { function(static_cast<int>(thread)); });
+  }
+
+ private:
+  std::int64_t index_;
+};
+
+template <class Body>
+void launch(const char*, std::int64_t count, const Body& body, Stream) {
+  in_order(count, body);
+}
+
+template <class Body>
+void launch_blocks(const char*, std::int64_t count, const Body& body, Stream) {
+  const auto shared = std::make_unique<typename Body::Shared>();
+  in_order(count, [&](std::int64_t index) { body(Block<Body::kThreads>(index), *shared); });
+}
+
+#endif
+
+}  // namespace cuda
+}  // namespace cvxbound
