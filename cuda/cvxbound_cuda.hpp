@@ -35,6 +35,7 @@ struct Resources {
 
 /// Bytes of workspace that `terms` needs for a batch.
 std::size_t workspace_size(const Batch& batch, const Options& options);
+std::size_t workspace_size(const SegmentBatch& batch, const Options& options);
 
 /// `terms` of the core, for `last` and `tight`. Method::fast must not be asked for where a positive step
 /// is below 1e-300 or steps add up to more than 1e304; Method::automatic may choose it.

@@ -5,9 +5,12 @@
 //   launch(name, count, body, stream)         body(i) for i in [0, count), a thread each
 //   launch_blocks(name, count, body, stream)  body(block, shared) for `count` blocks of Body::kThreads
 //                                             threads that share a Body::Shared
+//   launch_groups(name, count, most, body, stream)
+//                                             body(group, shared) for groups, of Body::kThreads threads of
+//                                             a warp: `most` of them at a time
 //
-// A block's body is run by all its threads; what they do differently goes into block.each, which ends with
-// a barrier, and what a thread keeps from one `each` to the next into a PerThread.
+// The body of a block or group is run by all its threads; what they do differently goes into `each`, which
+// ends with a barrier, and what a thread keeps from one `each` to the next into a PerThread.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +64,30 @@ struct Block {
   }
 };
 
+template <int kCount>
+class Group {
+ public:
+  __device__ Group(std::int64_t index, std::int64_t slot) : index_(index), slot_(slot) {}
+  __device__ std::int64_t index() const { return index_; }
+  /// Which of the groups at work at a time this is.
+  __device__ std::int64_t slot() const { return slot_; }
+
+  template <class Function>
+  __device__ void each(const Function& function) const {
+    const int lane = threadIdx.x % kCount, first = threadIdx.x % kWarp - lane;
+    const unsigned members = (kCount == kWarp ? ~0u : (1u << kCount % kWarp) - 1) << first;
+    __syncwarp(members);  // others may still read what the function writes
+    function(lane);
+    __syncwarp(members);
+  }
+
+ private:
+  static constexpr int kWarp = 32;
+  static_assert(kWarp % kCount == 0, "a group must not straddle warps");
+
+  std::int64_t index_, slot_;
+};
+
 template <class Body>
 __global__ void __launch_bounds__(kThreads) run(const Body body, std::int64_t count) {
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
@@ -71,6 +98,21 @@ template <class Body>
 __global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body) {
   __shared__ typename Body::Shared shared;
   body(Block<Body::kThreads>{}, shared);
+}
+
+/// Threads of a block of groups: few, since a multiprocessor hands out its registers by the block. It need
+/// not hold more than one: else the compiler would rather spill some than let one block less in.
+constexpr int kGroupThreads = 64, kGroupBlocks = 1;
+
+template <class Body>
+__global__ void __launch_bounds__(kGroupThreads, kGroupBlocks)
+    run_groups(const Body body, std::int64_t count, std::int64_t slots) {
+  constexpr int kGroups = kGroupThreads / Body::kThreads;
+  __shared__ typename Body::Shared shared[kGroups];
+  const int mine = threadIdx.x / Body::kThreads;
+  const std::int64_t slot = std::int64_t{blockIdx.x} * kGroups + mine;
+  if (slot >= slots) return;
+  for (std::int64_t i = slot; i < count; i += slots) body(Group<Body::kThreads>(i, slot), shared[mine]);
 }
 
 constexpr std::int64_t kMostBlocks = 0x7fffffff;
@@ -89,6 +131,17 @@ void launch_blocks(const char* name, std::int64_t count, const Body& body, Strea
   if (count <= 0) return;
   if (count > kMostBlocks) throw std::invalid_argument(std::string(name) + ": too many blocks");
   run_blocks<<<static_cast<unsigned>(count), Body::kThreads, 0, stream>>>(body);
+  check(cudaGetLastError(), name);
+}
+
+template <class Body>
+void launch_groups(const char* name, std::int64_t count, std::int64_t most, const Body& body,
+                   Stream stream) {
+  if (count <= 0) return;
+  constexpr int kGroups = kGroupThreads / Body::kThreads;
+  const std::int64_t slots = count < most ? count : most, blocks = (slots + kGroups - 1) / kGroups;
+  if (blocks > kMostBlocks) throw std::invalid_argument(std::string(name) + ": too many blocks");
+  run_groups<<<static_cast<unsigned>(blocks), kGroupThreads, 0, stream>>>(body, count, slots);
   check(cudaGetLastError(), name);
 }
 
@@ -130,6 +183,16 @@ class Block {
   std::int64_t index_;
 };
 
+template <int kCount>
+class Group : public Block<kCount> {
+ public:
+  Group(std::int64_t index, std::int64_t slot) : Block<kCount>(index), slot_(slot) {}
+  std::int64_t slot() const { return slot_; }
+
+ private:
+  std::int64_t slot_;
+};
+
 template <class Body>
 void launch(const char*, std::int64_t count, const Body& body, Stream) {
   in_order(count, body);
@@ -139,6 +202,15 @@ template <class Body>
 void launch_blocks(const char*, std::int64_t count, const Body& body, Stream) {
   const auto shared = std::make_unique<typename Body::Shared>();
   in_order(count, [&](std::int64_t index) { body(Block<Body::kThreads>(index), *shared); });
+}
+
+template <class Body>
+void launch_groups(const char*, std::int64_t count, std::int64_t most, const Body& body, Stream) {
+  const auto shared = std::make_unique<typename Body::Shared>();
+  const std::int64_t slots = count < most ? count : most;
+  in_order(slots, [&](std::int64_t slot) {
+    for (std::int64_t i = slot; i < count; i += slots) body(Group<Body::kThreads>(i, slot), *shared);
+  });
 }
 
 #endif

@@ -3,7 +3,10 @@
 #include <stdexcept>
 
 #include "cvxbound_cuda.hpp"
+#include "direct.hpp"
+#include "maps.hpp"
 #include "schedules.hpp"
+#include "search.hpp"
 #include "tables.hpp"
 #include "walks.hpp"
 
@@ -19,10 +22,49 @@ void make_tables(void* host) {
   tables->panels = panel_rules();
 }
 
-std::size_t workspace_size(const Batch&, const Options&) { return 0; }
+namespace {
+
+/// From so many steps on block maps are the quicker way where every horizon is searched, and where the last
+/// steps of so many horizons are given.
+constexpr std::int64_t kLongSearch = 1024, kLongGiven = 32768, kManyGiven = 32;
+
+bool is_free(const Options& options) {
+  return options.kind == Kind::tight || options.last_step == LastStep::free;
+}
+
+bool is_fast(const Batch& batch, const Options& options) {
+  if (options.method != Method::automatic) return options.method == Method::fast;
+  if (is_free(options)) return batch.steps >= kLongSearch;
+  return batch.steps >= kLongGiven && (!batch.horizons || batch.horizon_count >= kManyGiven);
+}
+
+}  // namespace
+
+bool is_emulated() {
+#if defined(CVXBOUND_EMULATED)
+  return true;
+#else
+  return false;
+#endif
+}
+
+std::size_t workspace_size(const Batch& batch, const Options& options) {
+  const Pairs pairs = {batch, {}, false};
+  const std::size_t maps = is_fast(batch, options) ? maps_size(batch, options.kind == Kind::tight) : 0;
+  if (is_free(options)) return search_size(pairs.count()) + maps;
+  return maps > 0 || batch.horizons ? maps : direct_size(pairs);
+}
 
 void terms(const Batch& batch, const Options& options, const Terms& out, const Resources& on) {
   const Pairs pairs = {batch, out, options.last_step == LastStep::repeat};
+  const auto* tables = static_cast<const Tables*>(on.tables);
+  const bool fast = is_fast(batch, options);
+  if (is_free(options)) {
+    if (fast) return fast_search(pairs, options.kind, on.workspace, tables, on.stream);
+    return search(pairs, options.kind, on.workspace, tables, on.stream);
+  }
+  if (fast) return fast_last(pairs, on.workspace, tables, on.stream);
+  if (!batch.horizons) return direct_last(pairs, on.workspace, on.stream);
   walk_last(pairs, on.stream);
 }
 

@@ -7,58 +7,43 @@ namespace cvxbound {
 namespace cuda {
 namespace {
 
-/// The steps before a horizon are cut into one stretch a thread; the last thread has the first steps. The
-/// sums of the stretches say at which R each of them is entered.
+/// The steps before a horizon are taken a chunk at a time, the last ones first; each thread has a few
+/// neighbours of a chunk, and sums over those of the threads before it say at which R it enters them.
 struct WalkLast {
-  static constexpr int kThreads = 256;
+  static constexpr int kThreads = 256, kItems = 8, kChunk = kThreads * kItems;
+  /// Threads whose lengths are added one after another; there are as many such rows.
+  static constexpr int kRow = 16, kRows = kThreads / kRow;
   struct Shared {
-    double length[2][kThreads];  ///< of the stretches from a thread's back to the target, in two halves
-    double length_low[2][kThreads];
+    double length[kRows][kRow + 1];  ///< of a thread's steps, then of those in its row before it
+    double row[kRows];
     double sum[kThreads];
+  };
+  struct State {
+    double eta[kItems], norm[kItems];
+    double length, low, sum;  ///< of the chunks that are done
   };
 
   Pairs pairs;
 
   CVX_DEVICE void operator()(const Block<kThreads>& block, Shared& shared) const {
-    const std::int64_t i = block.index(), t = pairs.horizon(i), steps = t - 1;
+    const std::int64_t i = block.index(), t = pairs.horizon(i);
     const Row row = pairs.schedule(i / pairs.horizons());
-    const std::int64_t stretch = (steps + kThreads - 1) / kThreads;
-    const auto end_of = [&](int thread) {
-      const std::int64_t end = steps - thread * stretch;
-      return end > 0 ? end : 0;
-    };
     const double rho = pairs.fixed_rho(row, t);
+    PerThread<State, kThreads> states;
     block.each([&](int thread) {
-      double length = 0, low = 0, rounding;
-      for (std::int64_t k = end_of(thread) - 1; k >= end_of(thread + 1); --k) {
-        length = two_sum(length, row.eta[k], rounding);
-        low += rounding;
-      }
-      shared.length[0][thread] = length;
-      shared.length_low[0][thread] = low;
+      State& state = states[thread];
+      state.length = state.low = state.sum = 0;
     });
-    int half = 0;
-    for (int reach = 1; reach < kThreads; reach *= 2, half = 1 - half) {
+    for (std::int64_t end = t - 1; end > 0; end -= kChunk) {
       block.each([&](int thread) {
-        double length = shared.length[half][thread], low = shared.length_low[half][thread], rounding;
-        if (thread >= reach) {
-          length = two_sum(length, shared.length[half][thread - reach], rounding);
-          low += shared.length_low[half][thread - reach] + rounding;
-        }
-        shared.length[1 - half][thread] = length;
-        shared.length_low[1 - half][thread] = low;
+        shared.length[thread / kRow][thread % kRow] = load(row, end - thread * kItems, states[thread]);
       });
+      block.each([&](int thread) {
+        if (thread < kRows) shared.row[thread] = sums_before(shared.length[thread]);
+      });
+      block.each([&](int thread) { walk(shared, thread, rho > 0 ? rho : 1.0, states[thread]); });
     }
-    const auto before = [&](int thread) {
-      return thread < 0 ? 0.0 : shared.length[half][thread] + shared.length_low[half][thread];
-    };
-    block.each([&](int thread) {
-      double R = (rho > 0 ? rho : 1.0) + before(thread - 1), sum = 0, unused = 0;
-      for (std::int64_t k = end_of(thread) - 1; k >= end_of(thread + 1); --k) {
-        Last::step<true>(row.eta[k], row.norm_at(k), R, unused, sum);
-      }
-      shared.sum[thread] = sum;
-    });
+    block.each([&](int thread) { shared.sum[thread] = states[thread].sum; });
     for (int reach = kThreads / 2; reach > 0; reach /= 2) {
       block.each([&](int thread) {
         if (thread < reach) shared.sum[thread] += shared.sum[thread + reach];
@@ -66,9 +51,48 @@ struct WalkLast {
     }
     block.each([&](int thread) {
       if (thread > 0) return;
-      const double moved = before(kThreads - 1);
+      const double moved = states[thread].length + states[thread].low;
       pairs.write_last(i, row, t, rho + moved, shared.sum[0], moved);
     });
+  }
+
+ private:
+  /// The steps before `end`, zeros where there are none; their sum.
+  CVX_DEVICE static double load(const Row& row, std::int64_t end, State& state) {
+    double length = 0;
+    for (int i = 0; i < kItems; ++i) {
+      const std::int64_t k = end - 1 - i;
+      state.eta[i] = k >= 0 ? row.eta[k] : 0.0;
+      state.norm[i] = k >= 0 ? row.norm_at(k) : 0.0;
+      length += state.eta[i];
+    }
+    return length;
+  }
+
+  /// Replaces the entries of a row by the sums of those before them and returns the sum of all.
+  CVX_DEVICE static double sums_before(double* length) {
+    double sum = 0;
+    for (int i = 0; i < kRow; ++i) {
+      const double next = length[i];
+      length[i] = sum;
+      sum += next;
+    }
+    return sum;
+  }
+
+  CVX_DEVICE static void walk(const Shared& shared, int thread, double start, State& state) {
+    double before = 0, chunk = 0, unused = 0, rounding;
+    for (int i = 0; i < kRows; ++i) {
+      if (i == thread / kRow) before = chunk;
+      chunk += shared.row[i];
+    }
+    before += shared.length[thread / kRow][thread % kRow];
+    double R = start + (state.length + (state.low + before));
+    for (int i = 0; i < kItems; ++i) {
+      Last::step<true>(state.eta[i], state.norm[i], R, unused, state.sum);
+    }
+    state.length = two_sum(state.length, chunk, rounding);
+    state.low += rounding;
   }
 };
 

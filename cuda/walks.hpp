@@ -7,7 +7,7 @@
 namespace cvxbound {
 namespace cuda {
 
-/// `last` with a fixed last step at each pair, a block a pair: O(t) operations, two reads of the steps.
+/// `last` with a fixed last step at each pair, a block a pair: O(t) operations, one read of the steps.
 void walk_last(const Pairs& pairs, Stream stream);
 
 }  // namespace cuda

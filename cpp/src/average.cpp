@@ -6,28 +6,14 @@
 namespace cvxbound {
 namespace {
 
-/// The weight of x_t, given S_{t-1} and Q_{t-1}. The best one minimises
-/// (1/gamma + gamma (Q + rho^2 G^2)) / (S + rho), or (Q + rho^2 G^2) / (S + rho)^2 without gamma.
+/// The weight of x_t, given S_{t-1} and Q_{t-1}.
 double average_rho(const Schedule& steps, LastStep last_step, std::int64_t t, double gamma, double S,
                    double Q) {
   if (last_step != LastStep::free) return fixed_rho(steps, last_step, t);
-  const double norm = steps.norm_at(t);
-  if (norm == 0) return kInfinity;
-  if (gamma > 0) {
-    const double ratio = (1 / gamma + gamma * Q) / (gamma * norm * norm);
-    return ratio / (S + std::sqrt(S * S + ratio));
-  }
-  return S > 0 ? Q / (S * norm * norm) : 1.0;
+  return best_average_rho(S, Q, steps.norm_at(t), gamma);
 }
 
 }  // namespace
-
-Split average_split(double S, double Q, double norm, double rho) {
-  if (std::isinf(rho)) return {0, 0, rho};
-  const double total = S + rho, root = rho * norm;
-  if (!(total > 0)) return {kInfinity, 0, rho};
-  return {0.5 / total, 0.5 * (Q + root * root) / total, rho};
-}
 
 void average_adjoint(const Schedule& steps, const Objective& objective) {
   const double gamma = objective.gamma;

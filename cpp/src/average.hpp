@@ -7,10 +7,6 @@
 
 namespace cvxbound {
 
-/// The bound of an average whose last weight is rho and the earlier ones sum to S, with Q the sum of their
-/// squares times those of the norms, and `norm` the last one.
-Split average_split(double S, double Q, double norm, double rho);
-
 /// Textbook bound of the weighted average. Its last weight is as free as the last step of the other
 /// kinds; the best one has a closed form.
 ///

@@ -92,14 +92,28 @@ struct BlockMap {
     }
     s.before[leaf + 1] = {length, norm, last_positive};
     double* record = s.tree.level[0] + leaf * kRecord;
-    record[0] = kRecursion.linear * length;
-    if (kChannels == 2) record[kRoot] = root_of_squares(eta, s.leaf);
-    record[kRoot + kNoise] = root_of_squares(root, s.leaf);
+    leaf_head(eta, root, s.leaf, length, record);
     vec sum[kChannels][kVectors] = {};
     bool walked = !(length > 0);
     if constexpr (!kSquare && kLanes > 1) walked = walked || walk_rational(s, eta, record, sum);
-    if (!walked) walk_in_units(s, eta, root, record, sum);
+    if (!walked) {
+      vec R[kVectors];
+      load_nodes(*s.basis, R);
+      walk_in_units<kVectors>(eta, root, s.leaf, record, R, sum);
+    }
     finish_map(*s.basis, sum, record);
+  }
+
+  /// What precedes the coefficients of a leaf.
+  CVX_PORTABLE static void leaf_head(const double* eta, const double* root, int count, double length,
+                                     double* record) {
+    record[0] = kRecursion.linear * length;
+    if (kChannels == 2) record[kRoot] = root_of_squares(eta, count);
+    record[kRoot + kNoise] = root_of_squares(root, count);
+  }
+
+  CVX_PORTABLE static void load_nodes(const Basis& basis, vec* R) {
+    for (int v = 0; v < kVectors; ++v) R[v] = load(basis.block_node + v * kLanes);
   }
 
   CVX_PORTABLE static double root_of_squares(const double* x, int count) {
@@ -111,26 +125,27 @@ struct BlockMap {
     return largest * __builtin_sqrt(sum);
   }
 
-  /// Sums over a leaf from the nodes: steps in units of the width, sums in units of root^2 / width.
-  CVX_PORTABLE static void walk_in_units(const FastSchedule& s, const double* eta, const double* root,
-                                         const double* record, vec (*sum)[kVectors]) {
+  /// Sums over a leaf from nodes: steps in units of the width, sums in units of root^2 / width.
+  template <int kCount>
+  CVX_PORTABLE static void walk_in_units(const double* eta, const double* root, int count,
+                                         const double* record, const vec* node, vec (*sum)[kCount]) {
     const double width = record[0];
     double unit[kChannels];  // of eta, in a sum that is one of eta^2
     for (int c = 0; c < kChannels; ++c) unit[c] = record[kRoot + c] > 0 ? width / record[kRoot + c] : 0;
     const double root_unit = record[kRoot + kNoise];
-    vec state[kVectors];
-    for (int v = 0; v < kVectors; ++v) state[v] = state_of(load(s.basis->block_node + v * kLanes));
-    for (int k = s.leaf - 1; k >= 0; --k) {
+    vec state[kCount];
+    for (int v = 0; v < kCount; ++v) state[v] = state_of(node[v]);
+    for (int k = count - 1; k >= 0; --k) {
       const double step = eta[k] / width;
       const double norm = kNorms ? (step > 0 && root[k] > 0 ? root[k] / root_unit / step : 0) : 1.0;
-      for (int v = 0; v < kVectors; ++v) {
+      for (int v = 0; v < kCount; ++v) {
         Walked::template step<kNorms>(broadcast(step), broadcast(norm), state[v], sum[0][v],
                                       sum[kNoise][v]);
       }
     }
     for (int c = 0; c < kChannels; ++c) {
       if (kNorms && c == kNoise) continue;
-      for (int v = 0; v < kVectors; ++v) sum[c][v] *= broadcast(unit[c] * unit[c]);
+      for (int v = 0; v < kCount; ++v) sum[c][v] *= broadcast(unit[c] * unit[c]);
     }
   }
 
@@ -182,42 +197,54 @@ struct BlockMap {
   /// Right child, then left child, from the nodes of the parent, in units of its width and roots.
   CVX_PORTABLE static void merged_map(const Basis& basis, const double* left, const double* right,
                                       double* record) {
-    const double width = left[0] + right[0];
-    record[0] = width;
-    for (int c = 0; c < kChannels; ++c) {
-      record[kRoot + c] = hypotenuse(left[kRoot + c], right[kRoot + c]);
-    }
+    merged_head(left, right, record);
     vec sum[kChannels][kVectors] = {};
-    if (width > 0) {
+    if (record[0] > 0) {
       vec R[kVectors];
-      for (int v = 0; v < kVectors; ++v) R[v] = load(basis.block_node + v * kLanes);
-      const double* const children[] = {right, left};
-      for (const double* child : children) {
-        double share[kChannels];
-        for (int c = 0; c < kChannels; ++c) {
-          share[c] = square_of_ratio(child[kRoot + c], record[kRoot + c]);
-        }
-        through(child, child[0] / width, share, square_of_ratio(record[kRoot], width), R, sum);
-      }
+      load_nodes(basis, R);
+      merged_sums<kVectors>(left, right, record, R, sum);
     }
     finish_map(basis, sum, record);
   }
 
+  /// What precedes the coefficients of a parent.
+  CVX_PORTABLE static void merged_head(const double* left, const double* right, double* record) {
+    record[0] = left[0] + right[0];
+    for (int c = 0; c < kChannels; ++c) {
+      record[kRoot + c] = hypotenuse(left[kRoot + c], right[kRoot + c]);
+    }
+  }
+
+  template <int kCount>
+  CVX_PORTABLE static void merged_sums(const double* left, const double* right, const double* head, vec* R,
+                                       vec (*sum)[kCount]) {
+    const double width = head[0];
+    const double* const children[] = {right, left};
+    for (const double* child : children) {
+      double share[kChannels];
+      for (int c = 0; c < kChannels; ++c) {
+        share[c] = square_of_ratio(child[kRoot + c], head[kRoot + c]);
+      }
+      through<kCount>(child, child[0] / width, share, square_of_ratio(head[kRoot], width), R, sum);
+    }
+  }
+
   /// Takes R through a block: sums += share / (R + kShift width) * polynomial, R += width + the part
   /// from squares, which is `growth` times the first sum.
+  template <int kCount>
   CVX_PORTABLE static void through(const double* record, double width, const double* share, double growth,
-                                   vec* R, vec (*sum)[kVectors]) {
-    vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors] = {};
-    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
+                                   vec* R, vec (*sum)[kCount]) {
+    vec z[kCount], inverse[kCount], value[kCount], grown[kCount] = {};
+    for (int v = 0; v < kCount; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
-      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
-      for (int v = 0; v < kVectors; ++v) {
+      horner<kCount>(record + kCoefficients + c * kStride, z, value);
+      for (int v = 0; v < kCount; ++v) {
         value[v] *= broadcast(share[c]) * inverse[v];
         sum[c][v] += value[v];
         if (c == 0) grown[v] = value[v];
       }
     }
-    for (int v = 0; v < kVectors; ++v) {
+    for (int v = 0; v < kCount; ++v) {
       R[v] += broadcast(width);
       if (kSquare) R[v] = fma(grown[v], broadcast(growth), R[v]);
     }
@@ -225,20 +252,21 @@ struct BlockMap {
 
   /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
   /// square need not be in range.
-  CVX_PORTABLE static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
+  template <int kCount>
+  CVX_PORTABLE static void jump(const double* record, vec* R, vec (*sum)[kCount]) {
     const vec width = broadcast(record[0]);
-    vec z[kVectors], inverse[kVectors], value[kVectors];
-    for (int v = 0; v < kVectors; ++v) z[v] = block_variable(width, R[v], inverse[v]);
+    vec z[kCount], inverse[kCount], value[kCount];
+    for (int v = 0; v < kCount; ++v) z[v] = block_variable(width, R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
       const vec root = broadcast(record[kRoot + c]);
-      horner<kVectors>(record + kCoefficients + c * kStride, z, value);
-      for (int v = 0; v < kVectors; ++v) {
+      horner<kCount>(record + kCoefficients + c * kStride, z, value);
+      for (int v = 0; v < kCount; ++v) {
         value[v] = root * value[v] * (root * inverse[v]);
         sum[c][v] += value[v];
         if (kSquare && c == 0) R[v] += value[v];
       }
     }
-    for (int v = 0; v < kVectors; ++v) R[v] += width;
+    for (int v = 0; v < kCount; ++v) R[v] += width;
   }
 
   template <int kCount>

@@ -136,7 +136,9 @@ inline void load_transposed(const double* rows, int stride, vec* column) {
   column[3] = _mm256_permute2f128_pd(ab_odd, cd_odd, 0x31);
 #else
   for (int i = 0; i < kLanes; ++i) {
-    for (int lane = 0; lane < kLanes; ++lane) column[i][lane] = rows[lane * stride + i];
+    vec gathered = {};
+    for (int lane = 0; lane < kLanes; ++lane) gathered[lane] = rows[lane * stride + i];
+    column[i] = gathered;
   }
 #endif
 }

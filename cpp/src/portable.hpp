@@ -6,7 +6,10 @@
 #if defined(__CUDACC__)
 #define CVX_PORTABLE __host__ __device__
 #define CVX_DEVICE __device__
+/// A function that is not to be copied into each of its callers on a GPU; processors decide for themselves.
+#define CVX_NOINLINE __noinline__
 #else
 #define CVX_PORTABLE
 #define CVX_DEVICE
+#define CVX_NOINLINE
 #endif

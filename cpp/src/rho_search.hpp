@@ -40,23 +40,50 @@ struct Minimum {
 /// Minima that differ by more do not change places within a few smooth steps.
 constexpr double kContest = 0.1;
 
+/// Arrays of a search, shared by all that work on it.
+struct alignas(64) SearchMemory {
+  static constexpr int kSamples = 64;
+  double v[kBeam], distance[kBeam], noise[kBeam], value[kBeam];
+  double d_series[kBeam], n_series[kBeam], d[kBeam], n[kBeam];
+  double at[kSamples], sampled[kSamples];
+};
+
+/// Numbers of the grid of a search.
+constexpr int kMaxGrid = 4096;
+
+/// Who works on a search: one thread. A team of several runs all of it together, and `each` divides its
+/// calls function(0) .. function(count - 1) among them, between barriers.
+struct Alone {
+  template <class Function>
+  CVX_PORTABLE void each(int count, const Function& function) const {
+    for (int i = 0; i < count; ++i) function(i);
+  }
+};
+
 /// Minimises distance / gamma + gamma noise, or 2 sqrt(distance noise) without gamma, over rho > 0. The
 /// objective is the bound itself, or its square without gamma: a relative difference counts twice there.
 ///
-/// evaluate(rho, norm, distance, noise) walks from kBeam values of rho with `norm` as G_t.
-template <class Evaluate>
+/// evaluate(rho, norm, distance, noise) walks from kBeam values of rho with `norm` as G_t; all of the team
+/// call it. `grid` has kMaxGrid entries.
+template <class Evaluate, class Team>
 class RhoSearch {
  public:
-  CVX_PORTABLE RhoSearch(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate)
+  CVX_PORTABLE RhoSearch(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate,
+                         const Team& team, SearchMemory& memory, double* grid)
       : l_(landscape),
         window_(window),
         evaluate_(evaluate),
+        team_(team),
+        m_(memory),
+        grid_(grid),
         mirrored_(l_.tight && l_.step_norm < l_.last_norm),
         held_(mirrored_ ? l_.step_norm : l_.last_norm),
         swapped_(l_.tight && !mirrored_ ? l_.last_norm : l_.step_norm),
         log_step_(__builtin_log(l_.step)),
         log_length_(__builtin_log(l_.length) - log_step_),
-        degree_(l_.gamma > 0 ? 1 : 2) {}
+        degree_(l_.gamma > 0 ? 1 : 2) {
+    team_.each(kSamples, [&](int i) { m_.at[i] = sample_at(i); });
+  }
 
   /// `guess` is about what the minimum will be, 0 for no idea; it saves work, and decides nothing unless
   /// minima are as good as equal.
@@ -66,7 +93,7 @@ class RhoSearch {
       const double limit = guess * (1 + kSlack);
       const Range range = bracket(limit);
       scan(range.low, range.high);
-      const double found = bound_of(value_[lowest_]);
+      const double found = bound_of(grid_[lowest_]);
       if (found <= limit) break;
       guess = found < kInfinite ? found : rough();
     }
@@ -79,10 +106,9 @@ class RhoSearch {
   static constexpr double kSmallest = 1e-305, kLargest = 1e305;
   static constexpr double kLogRange = 690;
   static constexpr double kSpacing = 0.25;
-  static constexpr int kSamples = 64;
+  static constexpr int kSamples = SearchMemory::kSamples;
   /// How much lower than the samples around it a minimum can be, by F'' <= F, and some.
   static constexpr double kBetween = 1e-3;
-  static constexpr int kMaxGrid = 4096;
   static constexpr int kMaxMoves = 4;
   /// How much higher than elsewhere in a window an end of it may be that leads to something lower.
   static constexpr double kFall = 0.05;
@@ -100,22 +126,24 @@ class RhoSearch {
   /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
   /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
   /// G_m, rho is e^2 / v. The search is over x = log(v / e).
-  CVX_PORTABLE void evaluate(const double* v, double* distance, double* noise, double* value) const {
-    evaluate_(v, held_, distance, noise);
-    if (mirrored_) {
-      // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
-      const double more = 0.5 * (l_.last_norm - held_) * (l_.last_norm + held_);
-      for (int i = 0; i < kBeam; ++i) noise[i] += l_.step * (l_.step / v[i]) * more;
-    }
-    const vec inverse = broadcast(1 / l_.gamma), gamma = broadcast(l_.gamma);
+  CVX_PORTABLE void evaluate(double* value) const {
+    evaluate_(m_.v, held_, m_.distance, m_.noise);
+    // Where mirrored, the walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
+    const vec more = broadcast(0.5 * (l_.last_norm - held_) * (l_.last_norm + held_));
+    const vec inverse = broadcast(1 / l_.gamma), gamma = broadcast(l_.gamma), step = broadcast(l_.step);
     const vec smallest = broadcast(smallest_distance());
-    for (int i = 0; i < kBeam; i += kLanes) {
-      const vec d = load(distance + i), n = load(noise + i);
+    team_.each(kBeam / kLanes, [&](int i) {
+      const vec d = load(m_.distance + i * kLanes);
+      vec n = load(m_.noise + i * kLanes);
+      if (mirrored_) {
+        n += step * (step / load(m_.v + i * kLanes)) * more;
+        store(m_.noise + i * kLanes, n);
+      }
       const vec f = l_.gamma > 0 ? d * inverse + gamma * n : broadcast(4.0) * d * n;
       const vec infinite = broadcast(kInfinite);
       const vec kept = d >= smallest ? f : infinite;
-      store(value + i, n <= broadcast(kLargest) ? kept : infinite);
-    }
+      store(value + i * kLanes, n <= broadcast(kLargest) ? kept : infinite);
+    });
   }
 
   /// A lost term does no harm beside another, only as a factor.
@@ -135,7 +163,7 @@ class RhoSearch {
   CVX_PORTABLE double times(double relative) const { return 1 + degree_ * relative; }
 
   /// Evaluates count points from `low` on, `spacing` apart, and finds the lowest.
-  CVX_PORTABLE void sample(double low, double spacing, int count) {
+  CVX_PORTABLE CVX_NOINLINE void sample(double low, double spacing, int count) {
     low_ = low;
     spacing_ = spacing;
     count_ = count;
@@ -145,15 +173,16 @@ class RhoSearch {
     for (int i = 1; i < kLanes; i *= 2) leap *= leap;
     vec next = powers(ratio) * broadcast(rho_at(low));
     for (int first = 0; first < count; first += kBeam) {
-      double v[kBeam], distance[kBeam], noise[kBeam];
-      for (int i = 0; i < kBeam; i += kLanes) {
-        store(v + i, next);
-        next *= broadcast(leap);
-      }
-      evaluate(v, distance, noise, value_ + first);
+      team_.each(1, [&](int) {
+        for (int i = 0; i < kBeam; i += kLanes) {
+          store(m_.v + i, next);
+          next *= broadcast(leap);
+        }
+      });
+      evaluate(grid_ + first);
     }
     for (int i = 1; i < count; ++i) {
-      if (value_[i] < value_[lowest_]) lowest_ = i;
+      if (grid_[i] < grid_[lowest_]) lowest_ = i;
     }
   }
 
@@ -163,7 +192,7 @@ class RhoSearch {
     const double near = l_.tight ? 0.0 : -10.0;
     const double high = far > near + 1 && far < kInfinite ? far : near + 1;
     sample(near, (high - near) / (kBeam - 1), kBeam);
-    return bound_of(value_[lowest_]);
+    return bound_of(grid_[lowest_]);
   }
 
   CVX_PORTABLE static double log_max(double a, double b) { return a > b ? a : b; }
@@ -182,7 +211,7 @@ class RhoSearch {
   /// H^2 (v / (v + S))^2 or H^2 v / (v + S), and for `last` also e^2 G_m^2 / (v (v + S)); and the
   /// product rises for all v > 4 S (G / H)^2.
   /// Below 2^-60 of the last step `last` is flat where G_m = 0.
-  CVX_PORTABLE Range bracket(double best) const {
+  CVX_PORTABLE CVX_NOINLINE Range bracket(double best) const {
     constexpr double kLog2 = 0.69314718055994530942;
     double low = swapped_ > 0 ? -kInfinite : -60 * kLog2, high;
     if (l_.gamma > 0) {
@@ -213,7 +242,7 @@ class RhoSearch {
 
   /// Solves a window around every grid point from which something lower than the lowest may be within
   /// reach: around minima of the grid, and where the difference is less than what a grid can hide.
-  CVX_PORTABLE Minimum refine() const {
+  CVX_PORTABLE CVX_NOINLINE Minimum refine() const {
     Minimum best = {kInfinite, kInfinite, l_.step, kInfinite, false};
     const Range first = solve(lowest_, best);
     double reached = low_ - 1;
@@ -224,10 +253,10 @@ class RhoSearch {
     const double contest = best.value * times(kContest);
     for (int i = 0; i < count_; ++i) {
       const double x = low_ + i * spacing_;
-      if (value_[i] > contest || x < reached || (x > first.low && x < first.high)) continue;
+      if (grid_[i] > contest || x < reached || (x > first.low && x < first.high)) continue;
       const bool minimum = is_minimum(i);
       if (minimum) best.contested = true;
-      if (value_[i] > (minimum ? limit : hidden) || is_flat(i, best.value)) continue;
+      if (grid_[i] > (minimum ? limit : hidden) || is_flat(i, best.value)) continue;
       best.contested = true;
       reached = solve(i, best).high;
     }
@@ -238,21 +267,21 @@ class RhoSearch {
   /// Whether the objective is nowhere near grid point i lower than `best`, but for rounding.
   CVX_PORTABLE bool is_flat(int i, double best) const {
     for (int j = i > 0 ? i - 1 : 0; j <= i + 1 && j < count_; ++j) {
-      if (value_[j] < best * (1 - kBlur) || value_[j] > best * (1 + kBlur)) return false;
+      if (grid_[j] < best * (1 - kBlur) || grid_[j] > best * (1 + kBlur)) return false;
     }
     return true;
   }
 
   CVX_PORTABLE bool is_minimum(int i) const {
-    return (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
+    return (i == 0 || grid_[i] <= grid_[i - 1]) && (i + 1 == count_ || grid_[i] <= grid_[i + 1]);
   }
 
   /// Vertex of the parabola through a grid minimum and its neighbours, or the grid point itself.
   CVX_PORTABLE double vertex_of(int i) const {
     const double x = low_ + i * spacing_;
     if (i == 0 || i + 1 == count_ || !is_minimum(i)) return x;
-    const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
-    return bend > 0 ? x - spacing_ * 0.5 * (value_[i + 1] - value_[i - 1]) / bend : x;
+    const double bend = grid_[i + 1] - 2 * grid_[i] + grid_[i - 1];
+    return bend > 0 ? x - spacing_ * 0.5 * (grid_[i + 1] - grid_[i - 1]) / bend : x;
   }
 
   /// On which sides of a window the objective is about as low as inside, and falls.
@@ -277,27 +306,28 @@ class RhoSearch {
     return solved;
   }
 
-  CVX_PORTABLE Falls solve_window(double centre, Minimum& best) const {
-    double v[kBeam], distance[kBeam], noise[kBeam], value[kBeam];
+  CVX_PORTABLE CVX_NOINLINE Falls solve_window(double centre, Minimum& best) const {
     const double middle = rho_at(centre);
-    for (int i = 0; i < kBeam; ++i) v[i] = middle * window_.factor[i];
-    evaluate(v, distance, noise, value);
-    double d[kBeam], n[kBeam];
-    transform(distance, noise, d, n);
-    double sampled[kSamples];
-    const double lowest = sample_window(d, n, sampled);
+    team_.each(kBeam / kLanes, [&](int i) {
+      store(m_.v + i * kLanes, broadcast(middle) * load(window_.factor + i * kLanes));
+    });
+    evaluate(m_.value);
+    transform();
+    const double lowest = sample_window();
+    const double* const sampled = m_.sampled;
     Point found = {0, 0, 0, kInfinite};
     for (int i = 0; i < kSamples; ++i) {
       const double below = i > 0 ? sampled[i - 1] : kInfinite;
       const double above = i + 1 < kSamples ? sampled[i + 1] : kInfinite;
       if (!(sampled[i] <= below && sampled[i] < above && sampled[i] <= times(kBetween) * lowest)) continue;
-      const Point point = newton(d, n, sample_at(i));
+      const Point point = newton(sample_at(i));
       if (point.value < found.value) found = point;
     }
     if (found.value < best.value) {
       const double x = centre + kWindowHalfWidth * found.z;
       best = {found.distance, found.noise, rho_at(mirrored_ ? -x : x), found.value, best.contested};
     }
+    const double* const value = m_.value;
     double low = kInfinite;
     for (int i = 0; i < kBeam; ++i) low = value[i] < low ? value[i] : low;
     low *= times(kFall);
@@ -310,16 +340,17 @@ class RhoSearch {
   };
 
   /// Values at the nodes to coefficients of powers of z.
-  CVX_PORTABLE void transform(const double* distance, const double* noise, double* d, double* n) const {
-    double d_series[kBeam], n_series[kBeam];
-    product(window_.to_chebyshev, distance, noise, d_series, n_series);
-    product(window_.to_monomial, d_series, n_series, d, n);
+  CVX_PORTABLE void transform() const {
+    product(window_.to_chebyshev, m_.distance, m_.noise, m_.d_series, m_.n_series);
+    product(window_.to_monomial, m_.d_series, m_.n_series, m_.d, m_.n);
   }
 
-  CVX_PORTABLE static void product(const double (*matrix)[kBeam], const double* x0, const double* x1,
-                                   double* y0, double* y1) {
-    constexpr int kVectors = kBeam / kLanes, kAtOnce = kVectors < 4 ? kVectors : 4;
-    for (int first = 0; first < kVectors; first += kAtOnce) {
+  CVX_PORTABLE void product(const double (*matrix)[kBeam], const double* x0, const double* x1, double* y0,
+                            double* y1) const {
+    constexpr int kVectors = kBeam / kLanes;
+    constexpr int kAtOnce = kLanes == 1 ? 1 : kVectors < 4 ? kVectors : 4;
+    team_.each(kVectors / kAtOnce, [&](int part) {
+      const int first = part * kAtOnce;
       vec sum0[kAtOnce] = {}, sum1[kAtOnce] = {};
       for (int i = 0; i < kBeam; ++i) {
         for (int v = 0; v < kAtOnce; ++v) {
@@ -332,7 +363,7 @@ class RhoSearch {
         store(y0 + (first + v) * kLanes, sum0[v]);
         store(y1 + (first + v) * kLanes, sum1[v]);
       }
-    }
+    });
   }
 
   /// A polynomial, its derivative and half its second derivative.
@@ -354,16 +385,14 @@ class RhoSearch {
 
   /// The objective, but for a constant factor, at points so dense that two minima between them differ by
   /// less than anyone asks for; returns the lowest value.
-  CVX_PORTABLE double sample_window(const double* d, const double* n, double* value) const {
+  CVX_PORTABLE double sample_window() const {
     constexpr int kAtOnce = 4;
-    const vec infinite = broadcast(kInfinite);
-    vec lowest = infinite;
-    double at[kSamples];
-    for (int i = 0; i < kSamples; ++i) at[i] = sample_at(i);
-    for (int first = 0; first < kSamples; first += kAtOnce * kLanes) {
+    const double *const d = m_.d, *const n = m_.n;
+    team_.each(kSamples / (kAtOnce * kLanes), [&](int part) {
+      const int first = part * kAtOnce * kLanes;
       vec z[kAtOnce], p[kAtOnce], q[kAtOnce];
       for (int v = 0; v < kAtOnce; ++v) {
-        z[v] = load(at + first + v * kLanes);
+        z[v] = load(m_.at + first + v * kLanes);
         p[v] = broadcast(d[kBeam - 1]);
         q[v] = broadcast(n[kBeam - 1]);
       }
@@ -377,19 +406,20 @@ class RhoSearch {
       for (int v = 0; v < kAtOnce; ++v) {
         const vec f =
             l_.gamma > 0 ? p[v] * broadcast(1 / l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v];
-        lowest = min(lowest, f);
-        store(value + first + v * kLanes, f);
+        store(m_.sampled + first + v * kLanes, f);
       }
-    }
+    });
+    vec lowest = broadcast(kInfinite);
+    for (int i = 0; i < kSamples; i += kLanes) lowest = min(lowest, load(m_.sampled + i));
     return smallest_lane(lowest);
   }
 
   /// The stationary point next to a sample that is lower than its neighbours.
-  CVX_PORTABLE Point newton(const double* d, const double* n, double z) const {
+  CVX_PORTABLE Point newton(double z) const {
     double low = z - 2.0 / kSamples, high = z + 2.0 / kSamples;
     for (int iteration = 0;; ++iteration) {
-      const auto [d0, d1, d2] = jet_of(d, z);
-      const auto [n0, n1, n2] = jet_of(n, z);
+      const auto [d0, d1, d2] = jet_of(m_.d, z);
+      const auto [n0, n1, n2] = jet_of(m_.n, z);
       const double g = l_.gamma;
       const double slope = g > 0 ? d1 / g + g * n1 : d1 * n0 + d0 * n1;
       const double bend = g > 0 ? 2 * (d2 / g + g * n2) : 2 * (d2 * n0 + d1 * n1 + d0 * n2);
@@ -413,18 +443,21 @@ class RhoSearch {
   const Landscape& l_;
   const WindowBasis& window_;
   const Evaluate& evaluate_;
+  const Team& team_;
+  SearchMemory& m_;
+  double* const grid_;
   const bool mirrored_;
   const double held_, swapped_, log_step_, log_length_;
   const int degree_;
   double low_ = 0, spacing_ = 0;
   int count_ = 0, lowest_ = 0;
-  double value_[kMaxGrid];
 };
 
 /// The best last step, also where there is nothing to search for. `guess` as for RhoSearch::run.
-template <class Evaluate>
+template <class Evaluate, class Team>
 CVX_PORTABLE Minimum lowest_bound(const Landscape& landscape, const WindowBasis& window,
-                                  const Evaluate& evaluate, double guess) {
+                                  const Evaluate& evaluate, double guess, const Team& team,
+                                  SearchMemory& memory, double* grid) {
   const double norm = landscape.last_norm, gamma = landscape.gamma;
   if (norm == 0) return {0, 0, __builtin_inf(), 0, true};  // a zero gradient at x_t means f(x_t) = f*
   if (landscape.step == 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma
@@ -433,7 +466,15 @@ CVX_PORTABLE Minimum lowest_bound(const Landscape& landscape, const WindowBasis&
   }
   // The same at the last point that a step was taken from.
   if (landscape.tight && landscape.step_norm == 0) return {0, 0, 0, 0, true};
-  return RhoSearch<Evaluate>(landscape, window, evaluate).run(guess);
+  return RhoSearch<Evaluate, Team>(landscape, window, evaluate, team, memory, grid).run(guess);
+}
+
+template <class Evaluate>
+Minimum lowest_bound(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate,
+                     double guess) {
+  SearchMemory memory;
+  double grid[kMaxGrid];
+  return lowest_bound(landscape, window, evaluate, guess, Alone{}, memory, grid);
 }
 
 }  // namespace

@@ -3,16 +3,15 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 
 #include "cvxbound/cvxbound.hpp"
 #include "kernels.hpp"
 #include "recursion.hpp"
 #include "search.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLargestStep = 1e300;
 constexpr double kLargestNorm = 1e100;
 
@@ -38,11 +37,6 @@ void check_batch(const Batch& batch);
 /// The virtual last step of horizon t where it is not free.
 inline double fixed_rho(const Schedule& schedule, LastStep last_step, std::int64_t t) {
   return schedule.eta[last_step == LastStep::repeat && t > 1 ? t - 2 : t - 1];
-}
-
-/// `last` where the virtual step is zero: infinite noise after any movement, else no bound at all.
-inline Split zero_last_step(double moved) {
-  return moved > 0 ? Split{0.5 / moved, kInfinity, 0} : Split{kInfinity, 0, 0};
 }
 
 /// The horizons of one item, and where their results go.
@@ -72,18 +66,6 @@ struct Targets {
     if (!out.omega) return;
     for (std::int64_t j = 0; j < size; ++j) out.omega[i + j] = distance[j] / gamma + gamma * noise[j];
   }
-};
-
-/// Sums with one extra double, so that a million equal steps do not drift.
-struct Accumulator {
-  double high = 0, low = 0;
-
-  void add(double x) {
-    const double sum = high + x, part = sum - high;
-    low += (high - (sum - part)) + (x - part);
-    high = sum;
-  }
-  double value() const { return high < kInfinity ? high + low : high; }
 };
 
 }  // namespace cvxbound

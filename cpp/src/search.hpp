@@ -5,6 +5,7 @@
 
 #include "kernels.hpp"
 #include "recursion.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 
@@ -14,12 +15,6 @@ struct Sources {
   const double* norm;  ///< null: G = 1
   std::int64_t count;  ///< t - 1
   double last_norm;    ///< G_t
-};
-
-struct Split {
-  double distance;
-  double noise;
-  double rho;
 };
 
 /// distance and noise from each rho > 0.

@@ -39,7 +39,7 @@ class Formula {
   /// The learning rates at real steps edge - back[v]. What is left of the span is not found as a small
   /// difference of rounded steps.
   template <int kCount>
-  CVX_PORTABLE void at(double edge, const vec* back, vec* eta) const {
+  CVX_NOINLINE CVX_PORTABLE void at(double edge, const vec* back, vec* eta) const {
     const vec done = broadcast(first_ + edge), to_go = broadcast(length_ - first_ - edge);
     const auto each = [&](auto value) {
       for (int v = 0; v < kCount; ++v) eta[v] = value(done - back[v], to_go + back[v]);

@@ -6,21 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "average.hpp"
 #include "cvxbound/cvxbound.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "segment_kernels.hpp"
+#include "segment_split.hpp"
 
 namespace cvxbound {
 namespace {
 
 /// Steps laid out at a time: they stay in the first-level cache.
 constexpr std::int64_t kLaidOut = 2048;
-
-/// Shorter schedules are walked: panels would not be shorter.
-constexpr std::int64_t kFewSteps = 1024;
 
 /// Schedules handed to a thread at a time.
 constexpr std::int64_t kChunk = 64;
@@ -34,6 +31,38 @@ void lay_out_first(const Kernels& kernels, const Segment* segment, std::int64_t 
     steps -= size;
   }
 }
+
+/// What SegmentBound needs, from the kernels of this processor.
+struct Engine {
+  const Kernels& kernels;
+  Kind kind;
+
+  double step(const Segment& segment, std::int64_t i) const {
+    double value;
+    kernels.segments->fill(segment, i, 1, &value);
+    return value;
+  }
+
+  SegmentSums sums(const SegmentRow& row, std::int64_t steps, double rho) const {
+    return kernels.segments->sums(row.segments, row.width, steps, rho, panel_rules());
+  }
+
+  SegmentSums walk(const SegmentRow& row, std::int64_t steps, double rho) const {
+    double block[kLaidOut];
+    double R = kind == Kind::average ? 0 : rho;
+    const double start = R;
+    Accumulator fractions, squares;
+    const auto add = [&](const Segment& segment, std::int64_t begin, std::int64_t size) {
+      kernels.segments->fill(segment, begin, size, block);
+      const Walk walked = kernels.walk_last(block, nullptr, size, R);
+      R = walked.distance;
+      fractions.add(walked.sum);
+      for (std::int64_t k = 0; kind == Kind::average && k < size; ++k) squares.add(block[k] * block[k]);
+    };
+    row.for_each_stretch(steps, kLaidOut, add);
+    return {R - start, fractions.value(), squares.value()};
+  }
+};
 
 class SegmentRunner {
  public:
@@ -64,6 +93,14 @@ class SegmentRunner {
     throw std::invalid_argument(what + " in item " + std::to_string(item));
   }
 
+  /// The base learning rate of an item, 0 for the best one.
+  double gamma(std::int64_t item) const {
+    if (!batch_.gamma) return 0;
+    const double value = batch_.gamma[item];
+    if (!(value > 0 && std::isfinite(value))) refuse(item, "a gamma that is not positive and finite");
+    return value;
+  }
+
   /// The number of steps of a schedule.
   std::int64_t check(std::int64_t item) const {
     std::int64_t steps = 0;
@@ -89,12 +126,17 @@ class SegmentRunner {
     for (std::int64_t i = 0; i < count; ++i) {
       if (horizons[i] < 0 || horizons[i] > steps) refuse(item, "a horizon beyond the steps");
     }
-    const bool free = options_.kind == Kind::tight || options_.last_step == LastStep::free;
-    if (free) return run_laid_out(item, out, scratch, threads, interrupt);
-    const bool fast =
-        options_.method == Method::fast || (options_.method == Method::automatic && steps >= kFewSteps);
+    if (is_searched(options_.kind, options_.last_step)) {
+      return run_laid_out(item, out, scratch, threads, interrupt);
+    }
+    const SegmentRow row = {segments(item), batch_.width};
+    const SegmentBound bound = {options_.kind, options_.last_step, options_.method};
+    const Engine engine = {kernels_, options_.kind};
+    const bool walked = bound.is_walked(row);
     for (std::int64_t i = 0; i < count; ++i) {
-      write(out, item * count + i, horizons[i] ? split(item, horizons[i], fast) : kNoSplit);
+      const Split split =
+          horizons[i] ? bound.split(engine, row, horizons[i], gamma(item), walked) : kNoSplit;
+      write(out, item * count + i, split);
     }
   }
 
@@ -104,61 +146,7 @@ class SegmentRunner {
     if (out.rho) out.rho[i] = split.rho;
   }
 
-  double eta(std::int64_t item, std::int64_t t) const {
-    const Segment* segment = segments(item);
-    while (t > segment->steps) t -= (segment++)->steps;
-    double value;
-    kernels_.segments->fill(*segment, t - 1, 1, &value);
-    return value;
-  }
-
-  Split split(std::int64_t item, std::int64_t t, bool fast) const {
-    const double rho = eta(item, options_.last_step == LastStep::repeat && t > 1 ? t - 1 : t);
-    const SegmentSums sums = fast ? kernels_.segments->sums(segments(item), batch_.width, t - 1,
-                                                            rho > 0 ? rho : 1.0, panel_rules())
-                                  : walk(item, t - 1, rho);
-    if (options_.kind == Kind::average) return average_split(sums.length, sums.squares, 1.0, rho);
-    if (rho > 0) return {0.5 / (rho + sums.length), 0.5 * (rho + sums.fractions), rho};
-    return zero_last_step(sums.length);
-  }
-
-  /// What SegmentKernels::sums is of the first `steps` steps, from every one of them. Without a last step
-  /// the fractions mean nothing, and of the other sums only those that the kind needs are there.
-  SegmentSums walk(std::int64_t item, std::int64_t steps, double rho) const {
-    double block[kLaidOut];
-    double R = options_.kind == Kind::average ? 0 : rho;
-    const double start = R;
-    Accumulator fractions, squares;
-    for_each_block(item, steps, [&](const Segment& segment, std::int64_t begin, std::int64_t size) {
-      kernels_.segments->fill(segment, begin, size, block);
-      const Walk walked = kernels_.walk_last(block, nullptr, size, R);
-      R = walked.distance;
-      fractions.add(walked.sum);
-      for (std::int64_t k = 0; options_.kind == Kind::average && k < size; ++k) {
-        squares.add(block[k] * block[k]);
-      }
-    });
-    return {R - start, fractions.value(), squares.value()};
-  }
-
-  /// Calls visit(segment, begin, size) for blocks of the first `steps` steps, last to first.
-  template <class Visit>
-  void for_each_block(std::int64_t item, std::int64_t steps, const Visit& visit) const {
-    const Segment* all = segments(item);
-    std::int64_t begin = 0;
-    for (std::int64_t i = 0; i < batch_.width; ++i) begin += all[i].steps;
-    for (std::int64_t i = batch_.width - 1; i >= 0; --i) {
-      std::int64_t end = std::min(begin, steps);
-      begin -= all[i].steps;
-      while (end > begin) {
-        const std::int64_t size = std::min(kLaidOut, end - begin);
-        end -= size;
-        visit(all[i], end - begin, size);
-      }
-    }
-  }
-
-  /// All horizons of a schedule whose last step is free: it is laid out for the general engine.
+  /// All horizons of a schedule whose last step is searched: it is laid out for the general engine.
   void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads,
                     const std::function<void()>& interrupt) const {
     const std::int64_t count = batch_.horizon_count;

@@ -13,9 +13,9 @@
 
 namespace {
 
-int failures = 0;
+[[maybe_unused]] int failures = 0;
 
-void report(bool ok, const char* what, int line, const std::string& detail) {
+inline void report(bool ok, const char* what, int line, const std::string& detail) {
   if (ok) return;
   if (++failures > 20) return;
   std::fprintf(stderr, "line %d: %s %s\n", line, what, detail.c_str());
@@ -40,7 +40,7 @@ struct Oracle {
   long double distance, noise;
 };
 
-Oracle oracle(const Array& eta, const Array& norm, std::int64_t t, long double rho, bool tight) {
+inline Oracle oracle(const Array& eta, const Array& norm, std::int64_t t, long double rho, bool tight) {
   long double R = rho, sum = 0;
   const long double last = norm.empty() ? 1 : norm[t - 1];
   for (std::int64_t k = t - 2; k >= 0; --k) {
@@ -52,12 +52,12 @@ Oracle oracle(const Array& eta, const Array& norm, std::int64_t t, long double r
   return {0.5L / R, 0.5L * (rho * last * last + sum)};
 }
 
-bool close(double value, long double expected, double rtol) {
+inline bool close(double value, long double expected, double rtol) {
   if (std::isinf(static_cast<double>(expected))) return value == expected;
   return std::abs(value - expected) <= rtol * std::abs(expected);
 }
 
-Array random_steps(std::size_t n, std::mt19937_64& rng, double decades, bool zeros) {
+inline Array random_steps(std::size_t n, std::mt19937_64& rng, double decades, bool zeros) {
   std::uniform_real_distribution<double> exponent(-decades, 0), unit(0, 1);
   Array x(n);
   for (double& v : x) v = zeros && unit(rng) < 0.3 ? 0.0 : std::pow(10.0, exponent(rng));
@@ -68,8 +68,8 @@ const std::vector<std::size_t> kSizes = {1,  2,  3,  4,  5,   7,   8,   9,   15,
                                          33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 700};
 
 /// All horizons of one schedule against walks from each; zeros at the end follow their own rule.
-void check_every_horizon_of_last(const Array& eta, const Array& norm, const Result& curve, double rtol,
-                                 const std::string& name) {
+inline void check_every_horizon_of_last(const Array& eta, const Array& norm, const Result& curve,
+                                        double rtol, const std::string& name) {
   for (std::size_t t = 1; t <= eta.size(); ++t) {
     const std::string where = name + " t=" + std::to_string(t) + " rtol=" + std::to_string(rtol);
     if (eta[t - 1] > 0) {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._device import array_module, extremes, is_device_array, to_host
 from ._messages import counted
 
 Float = NDArray[np.float64]
@@ -18,15 +19,26 @@ LARGEST_NORM = 1e100
 SMALLEST_RTOL = 1e-12  # of the fast method
 
 
-def real_array(x: ArrayLike, name: str) -> Float:
-    """`x` as float64, unchanged; TypeError for anything that is not real numbers."""
+def real_array(x: ArrayLike, name: str, xp: Any = np) -> Float:
+    """`x` as float64, unchanged; TypeError for anything that is not real numbers.
+
+    It stays where it is, on the host or a GPU; only where `xp` is CuPy may it be on a GPU.
+    """
     try:
-        array = np.asarray(x)
+        array: Any = x if xp is not np and is_device_array(x) else np.asarray(x)
     except ValueError as error:
         raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
+    except TypeError:
+        if not is_device_array(x):
+            raise
+        raise TypeError(
+            f"{name} is a CuPy array: bound, curve, terms and tune take one as eta, and as gamma "
+            f"and G beside it, and nothing else does; pass cupy.asnumpy({name})"
+        ) from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
-    return array.astype(np.float64, copy=False)
+    values: Float = array.astype(np.float64, copy=False)
+    return values
 
 
 def _refuse(x: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
@@ -40,6 +52,11 @@ def _refuse(x: NDArray[Any], good: NDArray[np.bool_], expected: str) -> None:
 
 def check_range(x: Float, name: str, largest: float) -> None:
     """ValueError naming the first entry outside [0, largest]."""
+    if is_device_array(x):
+        least, most = extremes(x)[0]
+        if least >= 0 and most <= largest:
+            return
+        x = to_host(x)
     if x.ndim == 0 and 0 <= x <= largest:
         return
     # Comparisons with NaN are false, without a warning.
@@ -103,19 +120,28 @@ def whole_number(value: object, name: str, most: int = 2**31) -> int:
     return int(value)
 
 
-def positive_array(x: ArrayLike, name: str) -> Float:
-    """Positive finite numbers of any shape."""
-    array = real_array(x, name)
-    if array.ndim == 0 and 0 < array < np.inf:
+def positive_array(x: ArrayLike, name: str, xp: Any = np) -> Float:
+    """Positive finite numbers of any shape; `xp` is as for `real_array`."""
+    array = real_array(x, name, xp)
+    host = array
+    if is_device_array(array):
+        least, most = extremes(array)[0]
+        if least > 0 and most < np.inf:
+            return array
+        host = to_host(array)
+    if host.ndim == 0 and 0 < host < np.inf:
         return array
-    good = np.asarray((array > 0) & (array < np.inf))
-    _refuse(array, good, f"{name} must be positive and finite")
+    good = np.asarray((host > 0) & (host < np.inf))
+    _refuse(host, good, f"{name} must be positive and finite")
     return array
 
 
-def step_array(eta: ArrayLike, axis: int) -> tuple[Float, int]:
-    """Schedules with time on the last axis, and the axis it came from, counted from the end."""
-    array = real_array(eta, "eta")
+def step_array(eta: ArrayLike, axis: int, xp: Any = np) -> tuple[Float, int]:
+    """Schedules with time on the last axis, and the axis it came from, counted from the end.
+
+    They are arrays of `xp`.
+    """
+    array = real_array(eta, "eta", xp)
     if array.ndim == 0:
         raise ValueError(f"eta must have a time axis (..., T), got the scalar {array[()]}")
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
@@ -123,7 +149,7 @@ def step_array(eta: ArrayLike, axis: int) -> tuple[Float, int]:
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} is out of range for eta of shape {array.shape}")
     axis = int(axis) - array.ndim if axis >= 0 else int(axis)
-    array = array if axis == -1 else np.moveaxis(array, axis, -1)
+    array = array if axis == -1 else xp.moveaxis(array, axis, -1)
     if array.shape[-1] == 0:
         raise ValueError(f"eta is empty: its time axis has length 0 (shape {array.shape})")
     return array, axis
@@ -150,40 +176,42 @@ class Norms(NamedTuple):
 _ONE = np.asarray(1.0)
 
 
-def norm_array(norm: ArrayLike, steps: int, axis: int) -> Norms:
+def norm_array(norm: ArrayLike, steps: int, axis: int, xp: Any = np) -> Norms:
     """Split G into norms per step of ordinary size and one factor a schedule.
 
     A scalar, or a time axis of length 1, is constant: it never enters the kernels. `axis` is that
-    of eta, counted from the end; an array of one axis holds one norm a step.
+    of eta, counted from the end; an array of one axis holds one norm a step. Both factors stay
+    where G is, on the host or, where `xp` is CuPy, on a GPU.
     """
-    array = real_array(norm, "G")
+    array = real_array(norm, "G", xp)
+    xp = np if xp is np else array_module(array)
     if array.ndim > 1 and axis != -1:
         if axis < -array.ndim:
             raise ValueError(f"G of shape {array.shape} lacks the time axis {axis} of eta")
-        array = np.moveaxis(array, axis, -1)
+        array = xp.moveaxis(array, axis, -1)
     if array.ndim == 0 or (array.shape[-1] == 1 and steps != 1):
         check_range(array, "G", LARGEST_NORM)
         if (array == 0).any():  # no factor can be taken out of a zero
-            return Norms(np.broadcast_to(array, (*array.shape[:-1], steps)), _ONE)
+            return Norms(xp.broadcast_to(array, (*array.shape[:-1], steps)), _ONE)
         return Norms(None, array[..., 0] if array.ndim else array)
     if array.shape[-1] != steps:
         raise ValueError(
             f"eta (..., T) and G (..., T) differ in the time axis: eta has {steps} steps, "
             f"G has {array.shape[-1]}; pass a scalar G or one norm a step"
         )
-    largest = array.max(initial=0.0)
+    largest = array.max(initial=0.0) if xp is np else max(extremes(array)[0][1], 0.0)
     if not 0 <= largest <= LARGEST_NORM:
         check_range(array, "G", LARGEST_NORM)
     exponent = int(np.frexp(largest)[1])
     if abs(exponent) <= 8:
         return Norms(array, _ONE)
     check_range(array, "G", LARGEST_NORM)  # here, where a message can still quote what came
-    return Norms(np.ldexp(array, -exponent), np.asarray(np.ldexp(1.0, exponent)))
+    return Norms(xp.ldexp(array, -exponent), np.asarray(np.ldexp(1.0, exponent)))
 
 
 def horizons(at: object, steps: int) -> Int:
     """1-based horizons as int64, of any shape up to one axis."""
-    array = np.asarray(at)
+    array = np.asarray(to_host(at))
     if array.size == 0:
         raise ValueError("at is empty: expected at least one horizon")
     if array.dtype.kind not in "iu":
@@ -202,15 +230,16 @@ class Rows(NamedTuple):
     row: Int
 
 
-def rows(x: Float, batch: tuple[int, ...], core_axes: int) -> Rows:
-    """Flatten leading axes without repeating what broadcasting would repeat."""
+def rows(x: Float, batch: tuple[int, ...], core_axes: int, xp: Any = np) -> Rows:
+    """Flatten leading axes without repeating what broadcasting would repeat, as arrays of `xp`."""
     lead = x.shape[: x.ndim - core_axes]
     count = math.prod(lead)
-    data = np.ascontiguousarray(x, np.float64)
-    data = data if data.flags.aligned else data.copy()
-    index = np.arange(count, dtype=np.int64)
+    data = xp.asarray(x, np.float64, order="C")
+    if xp is np and not data.flags.aligned:
+        data = data.copy()
+    index = xp.arange(count, dtype=np.int64)
     if lead != batch:
-        index = np.broadcast_to(index.reshape(lead), batch).flatten()
+        index = xp.broadcast_to(index.reshape(lead), batch).flatten()
     return Rows(data.reshape((count, *x.shape[x.ndim - core_axes :])), index)
 
 

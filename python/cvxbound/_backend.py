@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _core, _device
 from ._arrays import LARGEST_NORM, LARGEST_STEP, Float, Int, Norms, check_range, rows, thread_count
 
 _METHODS = {
@@ -34,13 +34,15 @@ class Request(NamedTuple):
     method: str
     rtol: float
     nthreads: int
+    xp: Any = np  # CuPy where the schedules are on a GPU
 
     def arguments(self, weight: Float | None) -> dict[str, Any]:
         """Arrays as rows, and which row each item uses."""
-        eta = rows(self.eta, self.batch, 1)
-        norm = None if self.norms.per_step is None else rows(self.norms.per_step, self.batch, 1)
-        gamma = None if weight is None else rows(weight, self.batch, 0)
-        none = np.empty(0, np.int64)
+        xp, norms = self.xp, self.norms.per_step
+        eta = rows(self.eta, self.batch, 1, xp)
+        norm = None if norms is None else rows(norms, self.batch, 1, xp)
+        gamma = None if weight is None else rows(weight, self.batch, 0, xp)
+        none = xp.empty(0, np.int64)
         return {
             "eta": eta.data,
             "norm": None if norm is None else norm.data,
@@ -48,7 +50,7 @@ class Request(NamedTuple):
             "eta_row": eta.row,
             "norm_row": none if norm is None else norm.row,
             "gamma_row": none if gamma is None else gamma.row,
-            "horizons": None if self.at is None else np.ascontiguousarray(self.at.reshape(-1)),
+            "horizons": None if self.at is None else xp.asarray(self.at.reshape(-1), order="C"),
             "kind": getattr(_core.Kind, self.kind),
             "last_step": getattr(_core.LastStep, self.last_step),
             "method": _METHODS[self.method],
@@ -56,8 +58,8 @@ class Request(NamedTuple):
             "nthreads": self.nthreads,
         }
 
-    def explain(self) -> None:
-        """Find the index users know of what the core refused as it read it."""
+    def check_ranges(self) -> None:
+        """Check steps and norms; the core does so as it reads them, but knows no index of users."""
         check_range(self.eta, "eta", LARGEST_STEP)
         if self.norms.per_step is not None:
             check_range(self.norms.per_step, "G", LARGEST_NORM)
@@ -69,10 +71,12 @@ def split(request: Request, weight: Float | None) -> tuple[Float, Float]:
     `weight`, gamma G / D, matters where the last step is free: the split is the one that minimises
     distance / weight + weight noise, or distance noise for None.
     """
+    if request.xp is not np:
+        return _device.split(request, weight)
     try:
         distance, noise = _core.terms(**request.arguments(weight), rho=False)
     except ValueError:
-        request.explain()
+        request.check_ranges()
         raise
     shape = (*request.batch, distance.shape[-1])
     return distance.reshape(shape), noise.reshape(shape)
@@ -80,10 +84,12 @@ def split(request: Request, weight: Float | None) -> tuple[Float, Float]:
 
 def omega(request: Request, weight: Float) -> Float:
     """The bound distance / weight + weight noise, (*batch, horizons)."""
+    if request.xp is not np:
+        return _device.omega(request, weight)
     try:
         values = _core.omega(**request.arguments(weight))
     except ValueError:
-        request.explain()
+        request.check_ranges()
         raise
     return values.reshape((*request.batch, values.shape[-1]))
 
@@ -112,7 +118,7 @@ def gradient(
     try:
         found = _core.gradient(**arguments, weight=shares, rho=last)
     except ValueError:
-        request.explain()
+        request.check_ranges()
         raise
 
     def shaped(x: Float) -> Float:

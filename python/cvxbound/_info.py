@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from . import _core
+from . import _core, _device
+from ._device import Gpu
 
 
 class Info(TypedDict):
@@ -15,6 +16,7 @@ class Info(TypedDict):
     isas: list[str]
     threads: int
     cuda: str | None
+    devices: list[Gpu]
 
 
 def info() -> Info:
@@ -26,7 +28,9 @@ def info() -> Info:
         ``version``; ``isa``: instruction set in use (the best one available, or the one named by
         ``CVXBOUND_FORCE_ISA``); ``isas``: those available; ``threads``: how many are used by
         default (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``:
-        the CUDA version the package was built with, None for a build without.
+        the CUDA version the package was built with, None for a build without; ``devices``: the
+        GPUs that CuPy finds, of each its ``name``, ``memory`` in bytes and
+        ``compute_capability``. CuPy is imported for it where it is installed.
 
     Raises
     ------
@@ -44,5 +48,6 @@ def info() -> Info:
         "isa": _core.active_isa(),
         "isas": _core.available_isas(),
         "threads": _core.default_threads(),
-        "cuda": None,
+        "cuda": _device.built_with(),
+        "devices": _device.gpus(),
     }

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _arrays
+from . import _arrays, _device
 from ._arrays import Float
 from ._names import Kind, LastStep, Method
 from ._problem import Problem, make_problem
@@ -17,7 +17,7 @@ _RTOL = _arrays.SMALLEST_RTOL
 
 
 def _omega(problem: Problem, gamma: ArrayLike, out: Float | None) -> Float:
-    rates = _arrays.positive_array(gamma, "gamma")
+    rates = _arrays.positive_array(gamma, "gamma", problem.xp)
     batch = problem.batch(rates)
     if out is not None:
         problem.check_out(out, batch)
@@ -50,8 +50,9 @@ def bound(
 
     Parameters
     ----------
-    eta : array_like (..., T) or Schedule
-        Learning-rate schedule; ``eta[t]`` is used by step t + 1. Non-negative, at most 1e300.
+    eta : array_like (..., T), Schedule or CuPy array
+        Learning-rate schedule; ``eta[t]`` is used by step t + 1. Non-negative, at most 1e300. Where
+        it is a CuPy array its GPU computes, the result is one too, and `gamma` and `G` may be.
     gamma : array_like, default 1
         Base learning rate. Positive; broadcasts against the leading axes of `eta`.
     G : array_like, default 1
@@ -82,10 +83,13 @@ def bound(
     Raises
     ------
     TypeError
-        For complex, object or otherwise non-numeric input.
+        For complex, object or otherwise non-numeric input, and a CuPy array beside an `eta` that is
+        none.
     ValueError
         For a negative, NaN or too large entry (the message names its index), an empty time axis,
-        axes that do not match, or an unknown `kind` or `last_step`.
+        axes that do not match, arrays of different GPUs, or an unknown `kind` or `last_step`.
+    RuntimeError
+        For a CuPy array where the package was built without CUDA.
 
     Notes
     -----
@@ -107,8 +111,9 @@ def bound(
     >>> cb.bound(schedule, gamma=[0.01, 0.0254, 0.1]).round(3)
     array([0.16 , 0.109, 0.229])
     """
-    problem = make_problem(eta, G, D, kind, last_step, None, "auto", _RTOL, axis, nthreads)
-    return _omega(problem, gamma, out)
+    with _device.using(eta, gamma=gamma, G=G, out=out) as xp:
+        problem = make_problem(eta, G, D, kind, last_step, None, "auto", _RTOL, axis, nthreads, xp)
+        return _omega(problem, gamma, out)
 
 
 def curve(
@@ -168,8 +173,9 @@ def curve(
     array([1.25  , 1.5417])
     """
     at = "all" if at is None else at
-    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
-    return _omega(problem, gamma, out)
+    with _device.using(eta, gamma=gamma, G=G, out=out) as xp:
+        problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads, xp)
+        return _omega(problem, gamma, out)
 
 
 def terms(
@@ -220,17 +226,18 @@ def terms(
     >>> float(distance), round(float(noise), 4)
     (0.125, 1.4167)
     """
-    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
-    rates = None if gamma is None else _arrays.positive_array(gamma, "gamma")
-    shape = problem.batch(rates)
-    distance, noise = problem.split(None if rates is None else problem.weight(rates))
-    with np.errstate(over="ignore"):
-        distance *= problem.radius * problem.radius
-        noise *= problem.scale * problem.scale
-    if distance.shape[:-1] != shape:  # several gammas share a split
-        distance = np.array(np.broadcast_to(distance, (*shape, distance.shape[-1])))
-        noise = np.array(np.broadcast_to(noise, (*shape, noise.shape[-1])))
-    return Terms(problem.place_time(distance)[()], problem.place_time(noise)[()])
+    with _device.using(eta, gamma=gamma, G=G) as xp:
+        problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads, xp)
+        rates = None if gamma is None else _arrays.positive_array(gamma, "gamma", xp)
+        shape = problem.batch(rates)
+        distance, noise = problem.split(None if rates is None else problem.weight(rates))
+        with np.errstate(over="ignore"):
+            distance *= problem.radius * problem.radius
+            noise *= problem.scale * problem.scale
+        if distance.shape[:-1] != shape:  # several gammas share a split
+            distance = xp.array(xp.broadcast_to(distance, (*shape, distance.shape[-1])))
+            noise = xp.array(xp.broadcast_to(noise, (*shape, noise.shape[-1])))
+        return Terms(problem.place_time(distance)[()], problem.place_time(noise)[()])
 
 
 def tune(
@@ -284,16 +291,17 @@ def tune(
     >>> round(float(gamma), 4), round(float(omega), 4)
     (0.0482, 0.1034)
     """
-    problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads)
-    distance, noise = problem.split(None)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        distance = np.sqrt(distance, out=distance)
-        noise = np.sqrt(noise, out=noise)
-        gamma = distance / noise
-        omega = np.multiply(distance, noise, out=noise)
-        gamma *= problem.radius / problem.scale
-        omega *= 2 * problem.radius * problem.scale
-    # Not a number is what no step, or no noise, leaves of an infinite gamma or bound.
-    np.copyto(gamma, np.inf, where=np.isnan(gamma))
-    np.copyto(omega, np.inf, where=np.isnan(omega))
-    return Tuned(problem.place_time(gamma)[()], problem.place_time(omega)[()])
+    with _device.using(eta, G=G) as xp:
+        problem = make_problem(eta, G, D, kind, last_step, at, method, rtol, axis, nthreads, xp)
+        distance, noise = problem.split(None)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            distance = xp.sqrt(distance, out=distance)
+            noise = xp.sqrt(noise, out=noise)
+            gamma = distance / noise
+            omega = xp.multiply(distance, noise, out=noise)
+            gamma *= problem.radius / problem.scale
+            omega *= 2 * problem.radius * problem.scale
+        # Not a number is what no step, or no noise, leaves of an infinite gamma or bound.
+        xp.copyto(gamma, np.inf, where=xp.isnan(gamma))
+        xp.copyto(omega, np.inf, where=xp.isnan(omega))
+        return Tuned(problem.place_time(gamma)[()], problem.place_time(omega)[()])

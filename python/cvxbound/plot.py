@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import _figures, _horizons
+from ._arrays import real_array
 from ._files import check_target, replacing
 from .bounds import curve as _curve
 
@@ -173,7 +174,7 @@ def sample(
     >>> curve.horizon.size < 5000, curve.horizon[[0, -1]].tolist()
     (True, [1, 1000000])
     """
-    steps = np.asarray(eta, np.float64)
+    steps = real_array(eta, "eta")
     if steps.ndim != 1 or not steps.size:
         raise ValueError(f"a figure shows one schedule at a time; got shape {steps.shape}")
     name = label or str(getattr(eta, "name", "schedule"))

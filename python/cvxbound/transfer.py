@@ -95,7 +95,7 @@ def best_rate(eta: ArrayLike, name: str, kind: Kind, last_step: LastStep) -> Any
     `name` is what the error calls the schedule.
     """
     try:
-        gamma, omega = tune(eta, kind=kind, last_step=last_step)
+        gamma, omega = tune(real_array(eta, "eta"), kind=kind, last_step=last_step)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
     if not np.all(np.max(np.asarray(eta), axis=-1) > 0):

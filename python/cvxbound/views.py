@@ -178,7 +178,7 @@ def sweep(
     >>> rates.gamma.size, round(rates.best_omega, 4), bool(rates.omega.min() >= rates.best_omega)
     (65, 0.0542, True)
     """
-    steps = np.asarray(eta, np.float64)
+    steps = real_array(eta, "eta")
     if steps.ndim != 1 or not steps.size:
         raise ValueError(f"a sweep takes one schedule; got shape {steps.shape}")
     name = label or str(getattr(eta, "name", "schedule"))
@@ -250,7 +250,7 @@ def trend(
     problem = {"G": G, "D": D, "kind": kind, "last_step": last_step, "nthreads": nthreads}
     tuned = []
     for value in np.asarray(at).tolist():
-        eta = np.asarray(make(value), np.float64)
+        eta = real_array(make(value), "make(value)")
         tuned.append(_figures.best(eta, f"{label} at {over} {value:g}", **problem))
     gamma, omega = np.array(tuned).T
     return Trend(label, over, values, gamma, omega, kind, _normalised(G, D))

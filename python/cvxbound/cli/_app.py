@@ -26,6 +26,7 @@ from ._options import (
     RATE,
     SCALE,
     BoundOptions,
+    Compute,
     Dims,
     ExtendOptions,
     Json,
@@ -266,6 +267,7 @@ def sweep_run_command(
     store: NewStore,
     shard: Shard = None,
     scheduler: Scheduler = None,
+    device: Compute = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> int:
@@ -273,7 +275,7 @@ def sweep_run_command(
 
     Stopped at any moment, it goes on where it was when it is run again.
     """
-    planned = _sweep.planned(plan, shard)
+    planned = _sweep.planned(plan, shard, device)
     sys.stderr.write(f"{planned!r}\n")
     try:
         with _sweep.executor(scheduler) as engine, bar() as show:

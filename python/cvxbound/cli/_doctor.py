@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .. import bounds, info, schedules, theory
+from .. import _device, bounds, info, schedules, theory
 
 if TYPE_CHECKING:
     from .._info import Info
@@ -49,6 +49,7 @@ class Diagnosis:
     platform: str
     packages: tuple[Package, ...]
     checks: tuple[Check, ...]
+    missing_for_gpu: str | None  # None where nothing is
 
     @property
     def ok(self) -> bool:
@@ -58,7 +59,14 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Look at the installation and check a few values."""
-    return Diagnosis(info(), platform.python_version(), platform.platform(), _packages(), _checks())
+    return Diagnosis(
+        info=info(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=_packages(),
+        checks=_checks(),
+        missing_for_gpu=_device.missing(),
+    )
 
 
 def _checks() -> tuple[Check, ...]:

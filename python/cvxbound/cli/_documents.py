@@ -240,6 +240,7 @@ def diagnosis(report: Diagnosis) -> dict[str, Any]:
         "info": dict(report.info),
         "python": report.python,
         "platform": report.platform,
+        "missing_for_gpu": report.missing_for_gpu,
         "packages": [package._asdict() for package in report.packages],
         "checks": [check._asdict() | {"ok": check.ok} for check in report.checks],
         "ok": report.ok,

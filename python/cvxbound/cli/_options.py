@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from .._names import Kind, LastStep
+from .._names import Device, Kind, LastStep
 from ..extension import Strategy
 from ._inputs import number, whole_number
 
@@ -80,6 +80,13 @@ Scheduler = Annotated[
     Parameter(
         help="A dask scheduler that hands the blocks to its workers: tcp://host:8786, or the file "
         "that `dask scheduler --scheduler-file` wrote."
+    ),
+]
+Compute = Annotated[
+    Device,
+    Parameter(
+        help="What computes the blocks: the processor, or the GPU of each process that takes part. "
+        "A store may be filled by both."
     ),
 ]
 Threads = Annotated[

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import xarray
 
+    from .._names import Device
     from ..sweeps import Plan
     from ..sweeps._engine import Progress
     from ..sweeps._store import Status
@@ -71,11 +72,11 @@ class SweepRun:
         return self.best.sweep
 
 
-def planned(path: Path, shard: tuple[int, int] | None) -> Plan:
+def planned(path: Path, shard: tuple[int, int] | None, device: Device) -> Plan:
     """The plan in a file, or a share of it."""
     from ..sweeps import read_plan
 
-    plan = read_plan(path)
+    plan = read_plan(path).on(device)
     return plan if shard is None else plan.shard(*shard)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from .. import plot
+    from .._device import Gpu
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis, Package
@@ -369,6 +370,8 @@ def diagnosis(report: Diagnosis) -> RenderableType:
         ("instruction set", f"{info['isa']} (available: {', '.join(info['isas'])})"),
         ("threads", str(info["threads"])),
         ("CUDA", info["cuda"] or "built without"),
+        *(("GPU", _gpu(device)) for device in info["devices"]),
+        *([("no GPU, since", report.missing_for_gpu)] if report.missing_for_gpu else []),
     ):
         machine.add_row(name, Text(text))
     packages: _Columns = [
@@ -383,6 +386,11 @@ def diagnosis(report: Diagnosis) -> RenderableType:
         ("", ["ok" if check.ok else "WRONG" for check in report.checks]),
     ]
     return _group([machine, _table("Packages", packages), _table("Self check", checks)])
+
+
+def _gpu(device: Gpu) -> str:
+    memory = device["memory"] / 2**30
+    return f"{device['name']}, {memory:.0f} GiB, compute capability {device['compute_capability']}"
 
 
 def _found(package: Package) -> Text:

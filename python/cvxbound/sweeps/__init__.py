@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray
     from numpy.typing import ArrayLike
 
-    from .._names import Kind, LastStep
+    from .._names import Device, Kind, LastStep
     from ..schedules import Schedule
     from ._accessor import SweepAccessor
 
@@ -51,6 +51,7 @@ def sweep(
     last_step: LastStep = "given",
     at: ArrayLike | None = None,
     block: int | None = None,
+    device: Device = "cpu",
     **axes: Any,
 ) -> Plan:
     """Plan the bounds of a family of schedules over a grid of its parameters.
@@ -75,6 +76,9 @@ def sweep(
         end of a schedule. A sequence adds a dimension ``horizon``. Default: the last step.
     block : int, optional
         Kernels in a block, at most; by default as many as take about half a second.
+    device : {"cpu", "cuda"}, default "cpu"
+        What computes the blocks, wherever they run: the processor, or the current GPU (built-in
+        families only). It is no part of the plan's identity: see `Plan.on`.
     **axes
         The parameters of the family. A list, tuple, range or array of one axis is an axis of the
         grid and a dimension of the result; anything else is the same for all cells. `milestones`
@@ -124,7 +128,7 @@ def sweep(
     >>> plan.dims[0].name, plan.shape, plan.cells
     ('steps_warmup', (3, 9), 27000)
     """
-    return make_plan(family, zips, where, kind, last_step, at, block, axes)
+    return make_plan(family, zips, where, kind, last_step, at, block, device, axes)
 
 
 def zip(dim: str | None = None, **axes: Any) -> Zip:  # noqa: A001  # as in Python, of axes

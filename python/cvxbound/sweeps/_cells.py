@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _backend, schedules
+from .. import _backend, _device, schedules
 from .._arrays import Float
 from ..bounds import terms
 from ..schedules import Schedule
@@ -229,7 +230,7 @@ def _native(
     kinds: Sequence[int] | None = None,
 ) -> Pair:
     """The terms of cells whose schedules the compiled core makes; of some kinds only."""
-    result = Pair.empty(plan, cells.kernels.size)
+    result, split = Pair.empty(plan, cells.kernels.size), _split(plan, method, nthreads)
     for group, params in _groups(plan, cells):
         some = cells.pick(group)
         if callable(params.get("shape")):
@@ -239,16 +240,22 @@ def _native(
         weight, horizons = _weight(plan, some), _horizons(plan, some.each("steps"))
         for i in range(len(plan.kinds)) if kinds is None else kinds:
             is_free = has_free_step([plan.kinds[i]], plan.last_step)
-            result.distance[i, group], result.noise[i, group] = _backend.segment_split(
+            result.distance[i, group], result.noise[i, group] = split(
                 table,
                 horizons,
                 kind=plan.kinds[i],
                 last_step=plan.last_step,
                 weight=weight if is_free else None,
                 method=method,
-                nthreads=nthreads,
             )
     return result
+
+
+def _split(plan: Plan, method: str, nthreads: int | None) -> Callable[..., tuple[Float, Float]]:
+    """What computes the terms of segments; what a GPU found is verified by the processor."""
+    if plan.device == "cpu" or method == "direct":
+        return functools.partial(_backend.segment_split, nthreads=nthreads)
+    return _device.segment_split
 
 
 def _groups(plan: Plan, cells: Cells) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:

@@ -18,6 +18,7 @@ from collections import Counter, deque
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import _device
 from .._messages import counted
 from ._errors import PlanMismatchError, SweepError
 from ._store import Store, StoreError
@@ -107,11 +108,14 @@ def run_task(
         The store cannot be opened, read or written.
     PlanMismatchError
         The store, seen from here, is of another plan or version of cvxbound.
+    SweepError
+        There is no GPU here, and the plan is for one.
     """
     store = None if target is None else _store_of(plan, target)
     if store is not None and store.is_done(block):
         log.debug("block %d was done already", block)
         return None
+    _check_device(plan)
     begin = time.perf_counter()
     try:
         arrays = plan.compute(block, nthreads)
@@ -125,6 +129,13 @@ def run_task(
     times = computed - begin, time.perf_counter() - computed
     log.debug("block %d: computed in %.3g s, written in %.3g s", block, *times)
     return None
+
+
+def _check_device(plan: Plan) -> None:
+    """Where the device of a plan is missing, all blocks would fail, so the run ends."""
+    missing = None if plan.device == "cpu" else _device.missing()
+    if missing is not None:
+        raise SweepError(f"device={plan.device!r}: {missing}")
 
 
 def run_blocks(
@@ -167,7 +178,7 @@ def run_blocks(
     OSError
         The store cannot be written: the message says how far the run is.
     SweepError
-        The executor broke down.
+        The executor broke down, or there is no GPU for a plan that asks for one.
     TypeError
         `executor` or `progress` is something else, or the plan cannot be sent to other processes.
 

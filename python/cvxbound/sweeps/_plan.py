@@ -24,6 +24,7 @@ from ._where import Where
 if TYPE_CHECKING:
     import xarray
 
+    from .._names import Device
     from ._engine import Progress
 
 __all__ = ["At", "Plan", "make_plan"]
@@ -95,6 +96,8 @@ class Plan:
         SHA-256 of `identity`, which is everything that the result depends on, as JSON.
     part : tuple of int
         The shard (index, count) whose blocks `run` computes.
+    device : {"cpu", "cuda"}
+        What computes them.
 
     Examples
     --------
@@ -117,6 +120,7 @@ class Plan:
     block_shape: tuple[int, ...]
     identity: dict[str, Any]
     part: tuple[int, int] = (0, 1)
+    device: str = "cpu"
 
     # --- the grid ---------------------------------------------------------------------------------
 
@@ -257,6 +261,43 @@ class Plan:
             raise ValueError(f"index must be from 0 to {count - 1}, got {index}")
         return dataclasses.replace(self, part=(int(index), count))
 
+    def on(self, device: Device) -> Plan:
+        """The same plan, computed by a processor or by a GPU.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+            ``"cuda"`` is the current GPU of each process that computes blocks.
+
+        Returns
+        -------
+        Plan
+            Of the same `hash`: a store that was begun on one device is gone on with on the other.
+
+        Raises
+        ------
+        ValueError
+            `device` is something else, or a GPU is asked for a family that is a Python function.
+
+        Notes
+        -----
+        Results of the two agree to a relative error of 1e-11, not bit for bit.
+
+        Examples
+        --------
+        >>> import cvxbound as cb
+        >>> plan = cb.sweep("linear", steps=[10, 20, 30])
+        >>> plan.on("cuda") == plan
+        True
+        """
+        check_names(device=device)
+        if device != "cpu" and not (self.family.native and not _cells.has_functions(self)):
+            raise ValueError(
+                f"device={device!r} computes built-in families, whose schedules it makes itself; "
+                f"{self.family.name} here depends on a Python function: leave out device"
+            )
+        return dataclasses.replace(self, device=device)
+
     # --- results ----------------------------------------------------------------------------------
 
     def compute(self, block: int, nthreads: int | None = None) -> dict[str, Float]:
@@ -325,7 +366,7 @@ class Plan:
             "last_step": self.last_step,
             "free": " ".join(self.free),
             "cvxbound": _core.__version__,
-            "kernel": _core.active_isa(),
+            "kernel": _core.active_isa() if self.device == "cpu" else self.device,
             "plan": self.hash,
         }
 
@@ -468,11 +509,12 @@ class Plan:
             blocks += f" of up to {_many(math.prod(self.block_shape), 'kernel')}"
         threads = _core.default_threads()
         seconds = _cost.kernel_seconds(self) * self.kernels / threads
+        work = f"about {_duration(seconds)} on {_many(threads, 'thread')}"
         size = _bytes(16 * math.prod(self.variable_shape))
         lines = [
             f"<Sweep of {self.family.name}: {_many(self.cells, 'cell')} = {' x '.join(cells)}",
             self._title.partition(": ")[2],
-            f"{blocks}; result {size}; about {_duration(seconds)} on {_many(threads, 'thread')}",
+            f"{blocks}; result {size}; {work if self.device == 'cpu' else 'on a GPU'}",
         ]
         if self.part != (0, 1):
             index, count = self.part
@@ -488,6 +530,7 @@ def make_plan(
     last_step: str,
     at: Any,
     block: int | None,
+    device: Device,
     given: Mapping[str, Any],
 ) -> Plan:
     """Check what the user gave, and lay out the blocks."""
@@ -523,6 +566,7 @@ def make_plan(
     target = None if block is None else whole_number(block, "block")
     plan = dataclasses.replace(plan, block_shape=_cost.block_shape(plan, target))
     plan = dataclasses.replace(plan, identity=_identity_of(plan))
+    plan = plan.on(device)
     _cells.check(plan)
     return plan
 

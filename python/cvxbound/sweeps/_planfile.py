@@ -100,14 +100,18 @@ def _number(text: str) -> float:
 def _plan(document: Mapping[str, Any], folder: Path) -> Plan:
     from . import sweep
 
+    axes = document.get("axes", {})
+    if not isinstance(axes, Mapping):
+        _refuse("axes", "a table, [axes]", axes)
+    if "device" in (*document, *axes):
+        raise ValueError(
+            "device: of a run, not of a plan: sweep run --device, or Plan.on in Python"
+        )
     for key in document:
         if key not in _KEYS:
             raise ValueError(f"{did_you_mean(key, _KEYS, 'key')}; parameters go below [axes]")
     if "family" not in document:
         raise ValueError('family: expected a name such as "wsd", got none')
-    axes = document.get("axes", {})
-    if not isinstance(axes, Mapping):
-        _refuse("axes", "a table, [axes]", axes)
     for key in axes:
         if key in _SETTINGS:
             raise ValueError(f"axes.{key}: of the whole plan, not of an axis; put it above [axes]")

@@ -1,0 +1,95 @@
+"""Compile the kernels for GPUs, and hold what ptxas says of them against limits.
+
+Usage: python .ci/check_kernels.py BUILD_DIR. Compiles cuda/ for all major architectures with warnings as
+errors, prints registers, stack and spills of each kernel for one architecture, and fails where a kernel
+spills or uses more registers than its limit, which keeps as many threads on a multiprocessor as it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMITS = {"default": 255}
+"""Most registers of a kernel, by the name of its body."""
+
+
+def compiler() -> Path:
+    """Nvcc of this machine, or of the package from the Python registry."""
+    found = os.environ.get("CUDACXX") or shutil.which("nvcc")
+    if found:
+        return Path(found)
+    import nvidia
+
+    for folder in map(Path, nvidia.__path__):
+        for nvcc in folder.glob("cu*/bin/nvcc"):
+            return nvcc
+    raise SystemExit("no CUDA compiler: pip install --group cuda")
+
+
+def build(folder: Path) -> str:
+    """Compile the library of kernels; returns what ptxas says."""
+    nvcc = compiler()
+    libraries = str(nvcc.parent.parent / "lib")
+    environment = {**os.environ, "CUDACXX": str(nvcc), "LIBRARY_PATH": libraries}
+    ninja = shutil.which("ninja") or "ninja"
+    options = ["-DCVXBOUND_CUDA=ON", "-DCVXBOUND_BUILD_PYTHON=OFF", "-DCVXBOUND_WERROR=ON"]
+    options += ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CUDA_FLAGS=-Xptxas=-v"]
+    configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    subprocess.run([*configure, *options], check=True, env=environment, stdout=subprocess.DEVNULL)
+    command = ["cmake", "--build", folder, "--target", "cvxbound_cuda", "--verbose", "--clean-first"]
+    built = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    if built.returncode:
+        raise SystemExit(built.stdout + built.stderr)
+    return built.stdout + built.stderr
+
+
+def kernels(log: str) -> list[tuple[str, str, int, int, int]]:
+    """Body, architecture, registers, bytes of stack and bytes of spills of each kernel."""
+    pattern = re.compile(
+        r"Compiling entry function '(?P<name>\S+)' for '(?P<arch>\S+)'.*?"
+        r"(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
+        r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
+        re.DOTALL,
+    )
+    found = []
+    for match in pattern.finditer(log):
+        spills = int(match["stores"]) + int(match["loads"])
+        body = body_of(match["name"])
+        found.append((body, match["arch"], int(match["registers"]), int(match["stack"]), spills))
+    return found
+
+
+def body_of(mangled: str) -> str:
+    """The last name in a mangled one, which is that of the body that `launch` was given."""
+    names = []
+    rest = mangled
+    while match := re.search(r"(\d+)([A-Za-z_].*)", rest):
+        length = int(match[1])
+        names.append(match[2][:length])
+        rest = match[2][length:]
+    return next((name for name in reversed(names) if name[:1].isupper()), mangled)
+
+
+def main(folder: Path) -> None:
+    """Build, print and check."""
+    found = kernels(build(folder))
+    if not found:
+        raise SystemExit("ptxas named no kernel")
+    wrong = []
+    for body, arch, registers, stack, spills in sorted(found):
+        line = f"{body} {arch}: {registers} registers, {stack} bytes of stack, {spills} of spills"
+        print(line)
+        if spills or registers > LIMITS.get(body, LIMITS["default"]):
+            wrong.append(line)
+    if wrong:
+        raise SystemExit("over the limits:\n" + "\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
