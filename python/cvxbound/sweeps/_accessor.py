@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -174,8 +174,10 @@ class SweepAccessor:
 
         Raises
         ------
+        TypeError
+            `dim` is no name.
         ValueError
-            There is no such dimension.
+            There is no such dimension, or a dimension is empty.
 
         Notes
         -----
@@ -295,6 +297,8 @@ def _with_scale(data: xr.Dataset, name: str, value: Any) -> tuple[xr.Dataset, xr
     else:
         positive_array(value.values, name)
         value = value.reset_coords(drop=True) if name in value.coords else value
+    if not value.size:
+        raise ValueError(f"{name} is empty: expected at least one value")
     data = data.assign_coords({name: value})
     return data, data.coords[name]
 
@@ -306,6 +310,8 @@ def _sqrt(values: xr.DataArray) -> xr.DataArray:
 def _reduced(dim: str | Sequence[str] | None, dims: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     if dim is None:
         return tuple(each for each in dims if each not in ("kind", "horizon"))
+    if not isinstance(dim, Iterable):
+        raise TypeError(f"dim must be the name of a dimension, or several; got {dim!r}")
     wanted = [dim] if isinstance(dim, str) else list(dim)
     for each in wanted:
         if each not in dims:
@@ -323,13 +329,16 @@ class _Search:
         self.terms, self.reduced = terms, reduced
         self.grid = terms.distance.dims
         self.scales = terms.scales
+        self.sizes = {dim: self._size(dim) for dim in terms.dims}
+        for dim, size in self.sizes.items():
+            if not size:
+                raise ValueError(f"dimension {dim!r} is empty, so there is no best cell")
         self.positions: dict[Hashable, int] = {}  # of what is best on its own
         self.rates: Float | None = None  # of gamma, in order, where two of them are enough
         self._settle()
         free = [dim for dim in terms.dims if dim not in self.grid]
         self.free = [dim for dim in free if dim not in self.positions and dim != self._rate_dim]
         self.dims = [*self.grid, *self.free]
-        self.sizes = {dim: self._size(dim) for dim in terms.dims}
         self.searched = [dim for dim in self.dims if dim in reduced]
         self.kept = [dim for dim in self.dims if dim not in reduced]
         shape = [self.sizes[dim] for dim in self.kept]
@@ -494,12 +503,12 @@ def _tiles(shape: Sequence[int], whole: Sequence[int], room: int) -> Iterator[tu
     """Cut an array in C order into pieces of whole blocks, of about `room` entries."""
     tile = [min(block, size) for block, size in zip(whole, shape, strict=True)]
     for axis in reversed(range(len(shape))):
-        if math.prod(tile) > room // 2 or not shape[axis]:
+        if math.prod(tile) > room // 2:
             break
         tile[axis] = min(tile[axis] * (room // math.prod(tile)), shape[axis])
         if tile[axis] < shape[axis]:
             break
-    starts = (range(0, size, max(step, 1)) for size, step in zip(shape, tile, strict=True))
+    starts = (range(0, size, step) for size, step in zip(shape, tile, strict=True))
     for corner in itertools.product(*starts):
         ends = zip(corner, tile, shape, strict=True)
         yield tuple(slice(start, min(start + step, size)) for start, step, size in ends)

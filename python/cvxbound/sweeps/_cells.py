@@ -155,12 +155,27 @@ def _params(plan: Plan, cells: Cells) -> dict[str, Any]:
         bad = np.flatnonzero(params[ratio] > 1)
         if bad.size:
             why = f"{name} is above gamma, the peak"
-            raise _no_schedule(plan, cells.kernels[bad[0]], why, _leave_out(f"{name} <= gamma"))
+            raise _no_schedule(plan, cells.kernels[bad[0]], why, _hint(f"{name} <= gamma"))
     return params
 
 
-def _leave_out(condition: str = "...") -> str:
+def _hint(condition: str) -> str:
     return f"; where={condition!r} leaves such cells out"
+
+
+def _leave_out(plan: Plan, kernel: int) -> str:
+    """A condition for cells that no comparison of parameters tells apart: all but this one."""
+    index = np.unravel_index(kernel, plan.shape) if plan.dims else ()
+    pairs = [
+        (axis.name, _python(axis.values[i]))
+        for dim, i in zip(plan.dims, index, strict=True)
+        for axis in dim.axes
+    ]
+    if not pairs or not all(isinstance(value, (int, float, str)) for _, value in pairs):
+        return ""  # an expression has no sequences
+    cell = " and ".join(f"{name} == {value!r}" for name, value in pairs)
+    condition = f"not ({cell})"
+    return f"; where={condition!r} leaves this cell out"
 
 
 def _pick(value: Any, index: Any) -> Any:
@@ -291,7 +306,8 @@ def _table(plan: Plan, cells: Cells, params: Mapping[str, Any]) -> NDArray[np.vo
     try:
         schedules.segment_table(plan.family.name, one, 1)
     except ValueError as error:
-        raise _no_schedule(plan, cells.kernels[start], error, _leave_out()) from None
+        kernel = int(cells.kernels[start])
+        raise _no_schedule(plan, kernel, error, _leave_out(plan, kernel)) from None
     raise AssertionError("a cell has no schedule among others, and one by itself")
 
 
