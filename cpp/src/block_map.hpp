@@ -10,14 +10,14 @@ namespace cvxbound {
 namespace {
 
 /// sqrt(a^2 + b^2) for a, b >= 0 of any size.
-inline double hypotenuse(double a, double b) {
+CVX_PORTABLE inline double hypotenuse(double a, double b) {
   const double large = a > b ? a : b, small = a > b ? b : a;
   if (!(large > 0)) return 0;
   const double ratio = small / large;
   return large * __builtin_sqrt(1 + ratio * ratio);
 }
 
-inline double square_of_ratio(double part, double whole) {
+CVX_PORTABLE inline double square_of_ratio(double part, double whole) {
   if (!(whole > 0)) return 0;
   const double ratio = part / whole;
   return ratio * ratio;
@@ -54,20 +54,22 @@ struct BlockMap {
     }
   }
 
-  static double norm_at(const FastSchedule& s, std::int64_t k) { return kNorms ? s.norm[k] : 1.0; }
+  CVX_PORTABLE static double norm_at(const FastSchedule& s, std::int64_t k) {
+    return kNorms ? s.norm[k] : 1.0;
+  }
 
   /// What a walk carries for R, and back.
-  static vec state_of(vec R) { return Walked::kRooted ? sqrt(R) : R; }
-  static vec distance_of(vec state) { return Walked::kRooted ? state * state : state; }
+  CVX_PORTABLE static vec state_of(vec R) { return Walked::kRooted ? sqrt(R) : R; }
+  CVX_PORTABLE static vec distance_of(vec state) { return Walked::kRooted ? state * state : state; }
 
   /// Values at the nodes to coefficients of powers of z.
-  static void transform(const Basis& basis, const double* value, double* coefficient) {
+  CVX_PORTABLE static void transform(const Basis& basis, const double* value, double* coefficient) {
     double series[kStride];
     product(basis.to_chebyshev, value, series);
     product(basis.to_monomial, series, coefficient);
   }
 
-  static void product(const double (*matrix)[kMaxOrder], const double* x, double* y) {
+  CVX_PORTABLE static void product(const double (*matrix)[kMaxOrder], const double* x, double* y) {
     vec sum[kVectors] = {};
     for (int i = 0; i < kOrder; ++i) {
       const vec xi = broadcast(x[i]);
@@ -77,7 +79,7 @@ struct BlockMap {
   }
 
   /// Walks a leaf from the nodes, with everything in units of its width and roots.
-  static void leaf_map(const FastSchedule& s, std::int64_t leaf) {
+  CVX_PORTABLE static void leaf_map(const FastSchedule& s, std::int64_t leaf) {
     const std::int64_t begin = leaf * s.leaf;
     const double* eta = s.eta + begin;
     double root[kMaxLeaf] = {}, length = 0, norm = kNorms ? 0 : 1;
@@ -94,13 +96,13 @@ struct BlockMap {
     if (kChannels == 2) record[kRoot] = root_of_squares(eta, s.leaf);
     record[kRoot + kNoise] = root_of_squares(root, s.leaf);
     vec sum[kChannels][kVectors] = {};
-    if (length > 0 && (kSquare || !walk_rational(s, eta, record, sum))) {
-      walk_in_units(s, eta, root, record, sum);
-    }
+    bool walked = !(length > 0);
+    if constexpr (!kSquare && kLanes > 1) walked = walked || walk_rational(s, eta, record, sum);
+    if (!walked) walk_in_units(s, eta, root, record, sum);
     finish_map(*s.basis, sum, record);
   }
 
-  static double root_of_squares(const double* x, int count) {
+  CVX_PORTABLE static double root_of_squares(const double* x, int count) {
     double largest = 0, sum = 0;
     for (int k = 0; k < count; ++k) largest = x[k] > largest ? x[k] : largest;
     if (!(largest > 1e-305)) return 0;  // what such roots add is lost beside anything
@@ -110,8 +112,8 @@ struct BlockMap {
   }
 
   /// Sums over a leaf from the nodes: steps in units of the width, sums in units of root^2 / width.
-  static void walk_in_units(const FastSchedule& s, const double* eta, const double* root,
-                            const double* record, vec (*sum)[kVectors]) {
+  CVX_PORTABLE static void walk_in_units(const FastSchedule& s, const double* eta, const double* root,
+                                         const double* record, vec (*sum)[kVectors]) {
     const double width = record[0];
     double unit[kChannels];  // of eta, in a sum that is one of eta^2
     for (int c = 0; c < kChannels; ++c) unit[c] = record[kRoot + c] > 0 ? width / record[kRoot + c] : 0;
@@ -151,7 +153,7 @@ struct BlockMap {
   }
 
   /// Sums from the nodes, in units of root^2 / width, to the coefficients of a map.
-  static void finish_map(const Basis& basis, const vec (*sum)[kVectors], double* record) {
+  CVX_PORTABLE static void finish_map(const Basis& basis, const vec (*sum)[kVectors], double* record) {
     double value[kStride];
     for (int c = 0; c < kChannels; ++c) {
       for (int v = 0; v < kVectors; ++v) {
@@ -163,13 +165,13 @@ struct BlockMap {
   }
 
   /// z of a block map and 1 / (R + kShift width) for it.
-  static vec block_variable(vec width, vec R, vec& inverse) {
+  CVX_PORTABLE static vec block_variable(vec width, vec R, vec& inverse) {
     inverse = 1.0 / fma(broadcast(kShift), width, R);
     return fma(broadcast(kScale) * width, inverse, broadcast(-1.0));
   }
 
   template <int kCount>
-  static void horner(const double* coefficient, const vec* z, vec* value) {
+  CVX_PORTABLE static void horner(const double* coefficient, const vec* z, vec* value) {
     for (int v = 0; v < kCount; ++v) value[v] = broadcast(coefficient[kOrder - 1]);
     for (int power = kOrder - 2; power >= 0; --power) {
       const vec c = broadcast(coefficient[power]);
@@ -178,7 +180,8 @@ struct BlockMap {
   }
 
   /// Right child, then left child, from the nodes of the parent, in units of its width and roots.
-  static void merged_map(const Basis& basis, const double* left, const double* right, double* record) {
+  CVX_PORTABLE static void merged_map(const Basis& basis, const double* left, const double* right,
+                                      double* record) {
     const double width = left[0] + right[0];
     record[0] = width;
     for (int c = 0; c < kChannels; ++c) {
@@ -202,8 +205,8 @@ struct BlockMap {
 
   /// Takes R through a block: sums += share / (R + kShift width) * polynomial, R += width + the part
   /// from squares, which is `growth` times the first sum.
-  static void through(const double* record, double width, const double* share, double growth, vec* R,
-                      vec (*sum)[kVectors]) {
+  CVX_PORTABLE static void through(const double* record, double width, const double* share, double growth,
+                                   vec* R, vec (*sum)[kVectors]) {
     vec z[kVectors], inverse[kVectors], value[kVectors], grown[kVectors] = {};
     for (int v = 0; v < kVectors; ++v) z[v] = block_variable(broadcast(width), R[v], inverse[v]);
     for (int c = 0; c < kChannels; ++c) {
@@ -222,7 +225,7 @@ struct BlockMap {
 
   /// Takes R through a block in the units of the schedule: a root is multiplied at a time, so that its
   /// square need not be in range.
-  static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
+  CVX_PORTABLE static void jump(const double* record, vec* R, vec (*sum)[kVectors]) {
     const vec width = broadcast(record[0]);
     vec z[kVectors], inverse[kVectors], value[kVectors];
     for (int v = 0; v < kVectors; ++v) z[v] = block_variable(width, R[v], inverse[v]);

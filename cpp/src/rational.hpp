@@ -9,7 +9,7 @@ namespace cvxbound {
 namespace {
 
 /// q0/a + q1/b + q2/c + q3/d over one division.
-inline vec four_fractions(const vec* q, const vec* R) {
+CVX_PORTABLE inline vec four_fractions(const vec* q, const vec* R) {
   const vec ab = R[0] * R[1], cd = R[2] * R[3];
   const vec front = fma(q[0], R[1], q[1] * R[0]);
   const vec back = fma(q[2], R[3], q[3] * R[2]);
@@ -19,7 +19,8 @@ inline vec four_fractions(const vec* q, const vec* R) {
 /// Adds num(x) / den(x), the sum over kGroup sources (see RationalGroup), for a few vectors that share each
 /// load of a coefficient. Coefficients lie `stride` apart.
 template <int kVectors>
-inline void add_rational(const double* num, const double* den, int stride, const vec* x, vec* sum) {
+CVX_PORTABLE inline void add_rational(const double* num, const double* den, int stride, const vec* x,
+                                      vec* sum) {
   vec top[kVectors], bottom[kVectors];
   for (int v = 0; v < kVectors; ++v) {
     top[v] = broadcast(num[(kGroup - 1) * stride]);
@@ -33,6 +34,17 @@ inline void add_rational(const double* num, const double* den, int stride, const
     }
   }
   for (int v = 0; v < kVectors; ++v) sum[v] += top[v] / bottom[v];
+}
+
+/// num / den + q / (x + y), where num / den has `done` sources: num <- num (x + y) + q den.
+CVX_PORTABLE inline void add_source(vec q, vec y, int done, vec* num, vec* den) {
+#pragma GCC unroll 8
+  for (int power = done + 1; power > 0; --power) {
+    num[power] = fma(num[power], y, fma(q, den[power], num[power - 1]));
+    den[power] = fma(den[power], y, den[power - 1]);
+  }
+  num[0] = fma(num[0], y, q * den[0]);
+  den[0] *= y;
 }
 
 /// A few groups of neighbouring steps, each as one rational function of the distance from its end. Steps
@@ -109,7 +121,7 @@ struct RationalSteps {
     return largest;
   }
 
-  /// num / den of kLanes groups, one source of each at a time: num <- num (x + y) + q den.
+  /// num / den of kLanes groups, one source of each at a time.
   void combine(int first) {
     vec e[kGroup], r[kGroup];
     for (int i = 0; i < kGroup; i += kLanes) {
@@ -121,13 +133,7 @@ struct RationalSteps {
 #pragma GCC unroll 8
     for (int done = 0; done < kGroup; ++done) {
       const vec q = r[kGroup - 1 - done] * r[kGroup - 1 - done];
-#pragma GCC unroll 8
-      for (int power = done + 1; power > 0; --power) {
-        top[power] = fma(top[power], y, fma(q, bottom[power], top[power - 1]));
-        bottom[power] = fma(bottom[power], y, bottom[power - 1]);
-      }
-      top[0] = fma(top[0], y, q * bottom[0]);
-      bottom[0] *= y;
+      add_source(q, y, done, top, bottom);
       y += e[kGroup - 1 - done];
     }
     for (int power = 0; power < kGroup; ++power) {

@@ -13,11 +13,7 @@
 // GPUs too.
 #pragma once
 
-#if defined(__CUDACC__)
-#define CVXBOUND_HOST_DEVICE __host__ __device__
-#else
-#define CVXBOUND_HOST_DEVICE
-#endif
+#include "portable.hpp"
 
 namespace cvxbound {
 
@@ -41,15 +37,15 @@ struct Last {
   static constexpr bool kRooted = false;
 
   template <bool kNorms, class V>
-  CVXBOUND_HOST_DEVICE static void step(V eta, V norm, V& state, V& /*grown*/, V& noise) {
+  CVX_PORTABLE static void step(V eta, V norm, V& state, V& /*grown*/, V& noise) {
     const V root = kNorms ? eta * norm : eta;
     noise += root * (root / state);
     state += eta;
   }
 
   template <bool kNorms, class V>
-  CVXBOUND_HOST_DEVICE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
-                                           V& norm_bar) {
+  CVX_PORTABLE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
+                                   V& norm_bar) {
     const V share = (kNorms ? eta * norm : eta) / state, pull = 2.0 * (noise_bar * share);
     eta_bar = state_bar + (kNorms ? pull * norm : pull);
     norm_bar = pull * eta;
@@ -63,7 +59,7 @@ struct Tight {
   static constexpr bool kRooted = true;
 
   template <bool kNorms, class V>
-  CVXBOUND_HOST_DEVICE static void step(V eta, V norm, V& state, V& grown, V& noise) {
+  CVX_PORTABLE static void step(V eta, V norm, V& state, V& grown, V& noise) {
     const V share = eta / state;
     if (kNorms) {
       const V part = share * norm;
@@ -76,8 +72,8 @@ struct Tight {
   }
 
   template <bool kNorms, class V>
-  CVXBOUND_HOST_DEVICE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
-                                           V& norm_bar) {
+  CVX_PORTABLE static void reverse(V eta, V norm, V state, V noise_bar, V& state_bar, V& eta_bar,
+                                   V& norm_bar) {
     const V inverse = 1.0 / state, share = eta * inverse, part = kNorms ? share * norm : share;
     const V pull = 2.0 * (noise_bar * part);
     const V share_bar = state_bar + (kNorms ? pull * norm : pull);

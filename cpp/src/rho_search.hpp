@@ -47,7 +47,7 @@ constexpr double kContest = 0.1;
 template <class Evaluate>
 class RhoSearch {
  public:
-  RhoSearch(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate)
+  CVX_PORTABLE RhoSearch(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate)
       : l_(landscape),
         window_(window),
         evaluate_(evaluate),
@@ -60,7 +60,7 @@ class RhoSearch {
 
   /// `guess` is about what the minimum will be, 0 for no idea; it saves work, and decides nothing unless
   /// minima are as good as equal.
-  Minimum run(double guess) {
+  CVX_PORTABLE Minimum run(double guess) {
     if (!(guess > 0 && guess < kInfinite)) guess = rough();
     for (int attempt = 0; attempt < 4; ++attempt) {
       const double limit = guess * (1 + kSlack);
@@ -100,7 +100,7 @@ class RhoSearch {
   /// `tight` sees rho only through rho + e^2 / rho and rho G_t^2 + e^2 G_m^2 / rho, with e = eta_m the
   /// last positive step. So v >= e is enough, multiplying the smaller of the two norms; where that is
   /// G_m, rho is e^2 / v. The search is over x = log(v / e).
-  void evaluate(const double* v, double* distance, double* noise, double* value) const {
+  CVX_PORTABLE void evaluate(const double* v, double* distance, double* noise, double* value) const {
     evaluate_(v, held_, distance, noise);
     if (mirrored_) {
       // The walk from v multiplied e^2 / v by G_m^2; it is G_t^2 there.
@@ -119,23 +119,23 @@ class RhoSearch {
   }
 
   /// A lost term does no harm beside another, only as a factor.
-  double smallest_distance() const { return l_.gamma > 0 ? 0 : kSmallest; }
+  CVX_PORTABLE double smallest_distance() const { return l_.gamma > 0 ? 0 : kSmallest; }
 
-  double objective(double d, double n) const {
+  CVX_PORTABLE double objective(double d, double n) const {
     if (!(d >= smallest_distance() && n <= kLargest)) return kInfinite;
     return l_.gamma > 0 ? d / l_.gamma + l_.gamma * n : 4 * d * n;
   }
 
   /// The exponential alone may overflow.
-  double rho_at(double x) const { return __builtin_exp(log_step_ + x); }
+  CVX_PORTABLE double rho_at(double x) const { return __builtin_exp(log_step_ + x); }
 
-  double bound_of(double value) const { return l_.gamma > 0 ? value : __builtin_sqrt(value); }
+  CVX_PORTABLE double bound_of(double value) const { return l_.gamma > 0 ? value : __builtin_sqrt(value); }
 
   /// How much the objective differs where the bound differs by a small `relative` amount.
-  double times(double relative) const { return 1 + degree_ * relative; }
+  CVX_PORTABLE double times(double relative) const { return 1 + degree_ * relative; }
 
   /// Evaluates count points from `low` on, `spacing` apart, and finds the lowest.
-  void sample(double low, double spacing, int count) {
+  CVX_PORTABLE void sample(double low, double spacing, int count) {
     low_ = low;
     spacing_ = spacing;
     count_ = count;
@@ -157,7 +157,7 @@ class RhoSearch {
     }
   }
 
-  double rough() {
+  CVX_PORTABLE double rough() {
     const double far =
         l_.gamma > 0 ? log_max(log_length_, __builtin_log(2 / l_.gamma) - log_step_) : log_length_;
     const double near = l_.tight ? 0.0 : -10.0;
@@ -166,9 +166,9 @@ class RhoSearch {
     return bound_of(value_[lowest_]);
   }
 
-  static double log_max(double a, double b) { return a > b ? a : b; }
+  CVX_PORTABLE static double log_max(double a, double b) { return a > b ? a : b; }
 
-  void scan(double low, double high) {
+  CVX_PORTABLE void scan(double low, double high) {
     const double cells = (high - low) / kSpacing;
     int count = kBeam;
     while (count - 1 < cells && count < kMaxGrid) count += kBeam;
@@ -182,7 +182,7 @@ class RhoSearch {
   /// H^2 (v / (v + S))^2 or H^2 v / (v + S), and for `last` also e^2 G_m^2 / (v (v + S)); and the
   /// product rises for all v > 4 S (G / H)^2.
   /// Below 2^-60 of the last step `last` is flat where G_m = 0.
-  Range bracket(double best) const {
+  CVX_PORTABLE Range bracket(double best) const {
     constexpr double kLog2 = 0.69314718055994530942;
     double low = swapped_ > 0 ? -kInfinite : -60 * kLog2, high;
     if (l_.gamma > 0) {
@@ -213,7 +213,7 @@ class RhoSearch {
 
   /// Solves a window around every grid point from which something lower than the lowest may be within
   /// reach: around minima of the grid, and where the difference is less than what a grid can hide.
-  Minimum refine() const {
+  CVX_PORTABLE Minimum refine() const {
     Minimum best = {kInfinite, kInfinite, l_.step, kInfinite, false};
     const Range first = solve(lowest_, best);
     double reached = low_ - 1;
@@ -236,19 +236,19 @@ class RhoSearch {
   }
 
   /// Whether the objective is nowhere near grid point i lower than `best`, but for rounding.
-  bool is_flat(int i, double best) const {
+  CVX_PORTABLE bool is_flat(int i, double best) const {
     for (int j = i > 0 ? i - 1 : 0; j <= i + 1 && j < count_; ++j) {
       if (value_[j] < best * (1 - kBlur) || value_[j] > best * (1 + kBlur)) return false;
     }
     return true;
   }
 
-  bool is_minimum(int i) const {
+  CVX_PORTABLE bool is_minimum(int i) const {
     return (i == 0 || value_[i] <= value_[i - 1]) && (i + 1 == count_ || value_[i] <= value_[i + 1]);
   }
 
   /// Vertex of the parabola through a grid minimum and its neighbours, or the grid point itself.
-  double vertex_of(int i) const {
+  CVX_PORTABLE double vertex_of(int i) const {
     const double x = low_ + i * spacing_;
     if (i == 0 || i + 1 == count_ || !is_minimum(i)) return x;
     const double bend = value_[i + 1] - 2 * value_[i] + value_[i - 1];
@@ -262,7 +262,7 @@ class RhoSearch {
 
   /// Minimises in a window around a grid point, and in those beside it to which the objective falls;
   /// returns the range in which nothing lower is left.
-  Range solve(int grid, Minimum& best) const {
+  CVX_PORTABLE Range solve(int grid, Minimum& best) const {
     const double centre = vertex_of(grid);
     Range solved = {centre - kWindowHalfWidth, centre + kWindowHalfWidth};
     const Falls first = solve_window(centre, best);
@@ -277,7 +277,7 @@ class RhoSearch {
     return solved;
   }
 
-  Falls solve_window(double centre, Minimum& best) const {
+  CVX_PORTABLE Falls solve_window(double centre, Minimum& best) const {
     double v[kBeam], distance[kBeam], noise[kBeam], value[kBeam];
     const double middle = rho_at(centre);
     for (int i = 0; i < kBeam; ++i) v[i] = middle * window_.factor[i];
@@ -310,14 +310,14 @@ class RhoSearch {
   };
 
   /// Values at the nodes to coefficients of powers of z.
-  void transform(const double* distance, const double* noise, double* d, double* n) const {
+  CVX_PORTABLE void transform(const double* distance, const double* noise, double* d, double* n) const {
     double d_series[kBeam], n_series[kBeam];
     product(window_.to_chebyshev, distance, noise, d_series, n_series);
     product(window_.to_monomial, d_series, n_series, d, n);
   }
 
-  static void product(const double (*matrix)[kBeam], const double* x0, const double* x1, double* y0,
-                      double* y1) {
+  CVX_PORTABLE static void product(const double (*matrix)[kBeam], const double* x0, const double* x1,
+                                   double* y0, double* y1) {
     constexpr int kVectors = kBeam / kLanes, kAtOnce = kVectors < 4 ? kVectors : 4;
     for (int first = 0; first < kVectors; first += kAtOnce) {
       vec sum0[kAtOnce] = {}, sum1[kAtOnce] = {};
@@ -335,30 +335,26 @@ class RhoSearch {
     }
   }
 
-  /// Two polynomials, their derivatives and half their second derivatives, in lanes 0 and 1.
-  static void derivatives(const double* d, const double* n, double at, vec* out) {
-    const vec z = broadcast(at);
-    const auto both = [&](int power) {
-      vec c = broadcast(n[power]);
-      c[0] = d[power];
-      return c;
-    };
-    vec p = both(kBeam - 1), p1 = {}, p2 = {};
+  /// A polynomial, its derivative and half its second derivative.
+  struct Jet {
+    double value, slope, bend;
+  };
+
+  CVX_PORTABLE static Jet jet_of(const double* coefficient, double z) {
+    Jet jet = {coefficient[kBeam - 1], 0, 0};
     for (int power = kBeam - 2; power >= 0; --power) {
-      p2 = fma(p2, z, p1);
-      p1 = fma(p1, z, p);
-      p = fma(p, z, both(power));
+      jet.bend = jet.bend * z + jet.slope;
+      jet.slope = jet.slope * z + jet.value;
+      jet.value = jet.value * z + coefficient[power];
     }
-    out[0] = p;
-    out[1] = p1;
-    out[2] = p2;
+    return jet;
   }
 
-  static double sample_at(int i) { return (2 * i + 1 - kSamples) * (1.0 / kSamples); }
+  CVX_PORTABLE static double sample_at(int i) { return (2 * i + 1 - kSamples) * (1.0 / kSamples); }
 
   /// The objective, but for a constant factor, at points so dense that two minima between them differ by
   /// less than anyone asks for; returns the lowest value.
-  double sample_window(const double* d, const double* n, double* value) const {
+  CVX_PORTABLE double sample_window(const double* d, const double* n, double* value) const {
     constexpr int kAtOnce = 4;
     const vec infinite = broadcast(kInfinite);
     vec lowest = infinite;
@@ -389,13 +385,11 @@ class RhoSearch {
   }
 
   /// The stationary point next to a sample that is lower than its neighbours.
-  Point newton(const double* d, const double* n, double z) const {
+  CVX_PORTABLE Point newton(const double* d, const double* n, double z) const {
     double low = z - 2.0 / kSamples, high = z + 2.0 / kSamples;
     for (int iteration = 0;; ++iteration) {
-      vec at[3];
-      derivatives(d, n, z, at);
-      const double d0 = at[0][0], d1 = at[1][0], d2 = at[2][0];
-      const double n0 = at[0][1], n1 = at[1][1], n2 = at[2][1];
+      const auto [d0, d1, d2] = jet_of(d, z);
+      const auto [n0, n1, n2] = jet_of(n, z);
       const double g = l_.gamma;
       const double slope = g > 0 ? d1 / g + g * n1 : d1 * n0 + d0 * n1;
       const double bend = g > 0 ? 2 * (d2 / g + g * n2) : 2 * (d2 * n0 + d1 * n1 + d0 * n2);
@@ -429,8 +423,8 @@ class RhoSearch {
 
 /// The best last step, also where there is nothing to search for. `guess` as for RhoSearch::run.
 template <class Evaluate>
-Minimum lowest_bound(const Landscape& landscape, const WindowBasis& window, const Evaluate& evaluate,
-                     double guess) {
+CVX_PORTABLE Minimum lowest_bound(const Landscape& landscape, const WindowBasis& window,
+                                  const Evaluate& evaluate, double guess) {
   const double norm = landscape.last_norm, gamma = landscape.gamma;
   if (norm == 0) return {0, 0, __builtin_inf(), 0, true};  // a zero gradient at x_t means f(x_t) = f*
   if (landscape.step == 0) {  // nothing has moved: f(x_1) - f* <= D G_1, whatever gamma

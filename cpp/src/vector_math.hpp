@@ -6,13 +6,11 @@
 
 namespace {
 
-typedef std::uint64_t ubits __attribute__((vector_size(sizeof(double) * kLanes)));
-
 /// Adding it leaves a number, rounded to an integer, in the lowest bits of the mantissa.
 constexpr double kToInteger = 0x1.8p52;
 
 /// sin(z) for |z| <= 1.64: z + z^3 p(z^2), p interpolating at Chebyshev nodes.
-inline vec sine(vec z) {
+CVX_PORTABLE inline vec sine(vec z) {
   constexpr double kCoefficients[] = {
       -0x1.5555555555555p-3,  0x1.11111111110fep-7,  -0x1.a01a01a017b65p-13, 0x1.71de3a53b931ep-19,
       -0x1.ae645542690ddp-26, 0x1.6123e3da5209ep-33, -0x1.ae483b57271f6p-41, 0x1.88927a3596277p-49};
@@ -23,7 +21,7 @@ inline vec sine(vec z) {
 }
 
 /// z = k log 2 + r for z in [-700, 700]: returns e^r - 1, and 2^k as `scale`.
-inline vec reduced_expm1(vec z, vec& scale) {
+CVX_PORTABLE inline vec reduced_expm1(vec z, vec& scale) {
   constexpr double kInverse[] = {1.0,
                                  1.0 / 2,
                                  1.0 / 6,
@@ -50,20 +48,20 @@ inline vec reduced_expm1(vec z, vec& scale) {
 }
 
 /// e^z - 1.
-inline vec expm1(vec z) {
+CVX_PORTABLE inline vec expm1(vec z) {
   vec scale;
   const vec part = reduced_expm1(z, scale);
   return fma(scale, part, scale - broadcast(1.0));
 }
 
-inline vec exp(vec z) {
+CVX_PORTABLE inline vec exp(vec z) {
   vec scale;
   const vec part = reduced_expm1(z, scale);
   return fma(scale, part, scale);
 }
 
 /// log(x) for x = 1 - y > 0 of ordinary size, given both.
-inline vec log(vec x, vec y) {
+CVX_PORTABLE inline vec log(vec x, vec y) {
   constexpr int kTerms = 11;
   const ubits pattern = (ubits)x;
   vec e = (vec)((pattern >> 52) | (ubits)broadcast(0x1p52)) - broadcast(0x1p52 + 1022);
