@@ -360,10 +360,11 @@ def _off(monkeypatch, error):
     return methods
 
 
-def test_walks_replace_what_is_off(monkeypatch, caplog):
-    plan = cb.sweep("wsd", steps=[1000, 2000], cooldown=np.linspace(0.1, 1, 30))
+@pytest.mark.parametrize("kind", ["last", "tight"])
+def test_walks_replace_what_is_off(monkeypatch, caplog, kind):
+    plan = cb.sweep("wsd", steps=[1000, 2000], cooldown=np.linspace(0.1, 1, 30), kind=kind)
     expected = plan.compute(0)
-    methods = _off(monkeypatch, 3e-11)
+    methods = _off(monkeypatch, 1e-10)
     found = plan.compute(0)
     np.testing.assert_allclose(found["distance"], expected["distance"], rtol=1e-11)
     assert methods == ["auto", "direct", "direct"]
@@ -381,11 +382,12 @@ def test_what_is_close_enough_stays(monkeypatch, caplog):
 def test_the_sample_is_small_and_always_the_same():
     plan = cb.sweep("wsd", steps=[10, 10**6], cooldown=np.linspace(0.1, 1, 500))
     cells_, _ = _cells._cells_of(plan, range(plan.kernels))
-    first, again = _cells._sample(cells_), _cells._sample(cells_)
+    first, again = _cells._sample(cells_, 10**8), _cells._sample(cells_, 10**8)
     np.testing.assert_array_equal(first, again)
     assert 1 <= first.size <= 4
     steps = cells_.each("steps")
     assert first.size == 1 or steps[first].sum() <= 0.05 * steps.sum()
+    assert set(steps[_cells._sample(cells_, 100)]) <= {10}
 
 
 def test_long_schedules_take_no_longer(monkeypatch):

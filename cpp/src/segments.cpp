@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "average.hpp"
+#include "basis.hpp"
 #include "cvxbound/cvxbound.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
@@ -19,8 +20,9 @@ namespace {
 /// Steps laid out at a time: they stay in the first-level cache.
 constexpr std::int64_t kLaidOut = 2048;
 
-/// Shorter schedules are walked: panels would not be shorter.
-constexpr std::int64_t kFewSteps = 1024;
+/// Shorter schedules are walked: panels would not be shorter, or for `tight`, which solves an equation in
+/// each of them, not faster.
+constexpr std::int64_t kFewSteps = 1024, kFewTightSteps = 4096;
 
 /// Schedules handed to a thread at a time.
 constexpr std::int64_t kChunk = 64;
@@ -64,6 +66,14 @@ class SegmentRunner {
     throw std::invalid_argument(what + " in item " + std::to_string(item));
   }
 
+  /// The base learning rate of an item, 0 for the best one.
+  double gamma(std::int64_t item) const {
+    if (!batch_.gamma) return 0;
+    const double value = batch_.gamma[item];
+    if (!(value > 0 && std::isfinite(value))) refuse(item, "a gamma that is not positive and finite");
+    return value;
+  }
+
   /// The number of steps of a schedule.
   std::int64_t check(std::int64_t item) const {
     std::int64_t steps = 0;
@@ -90,9 +100,13 @@ class SegmentRunner {
       if (horizons[i] < 0 || horizons[i] > steps) refuse(item, "a horizon beyond the steps");
     }
     const bool free = options_.kind == Kind::tight || options_.last_step == LastStep::free;
-    if (free) return run_laid_out(item, out, scratch, threads, interrupt);
+    const std::int64_t few = options_.kind == Kind::tight ? kFewTightSteps : kFewSteps;
     const bool fast =
-        options_.method == Method::fast || (options_.method == Method::automatic && steps >= kFewSteps);
+        options_.method == Method::fast || (options_.method == Method::automatic && steps >= few);
+    if (free) {
+      if (!(fast && run_routes(item, out))) run_laid_out(item, out, scratch, threads, interrupt);
+      return;
+    }
     for (std::int64_t i = 0; i < count; ++i) {
       write(out, item * count + i, horizons[i] ? split(item, horizons[i], fast) : kNoSplit);
     }
@@ -158,7 +172,23 @@ class SegmentRunner {
     }
   }
 
-  /// All horizons of a schedule whose last step is free: it is laid out for the general engine.
+  /// All horizons of a schedule whose last step is free, by panels; false where one is too rough for that.
+  bool run_routes(std::int64_t item, const Terms& out) const {
+    const std::int64_t count = batch_.horizon_count;
+    const std::int64_t* horizons = batch_.horizons + item * count;
+    for (std::int64_t i = 0; i < count; ++i) {
+      Split found = kNoSplit;
+      if (horizons[i] > 0 && !kernels_.segments->best_split(segments(item), batch_.width, horizons[i] - 1,
+                                                            options_.kind == Kind::tight, gamma(item),
+                                                            panel_rules(), window_basis(), found)) {
+        return false;
+      }
+      write(out, item * count + i, found);
+    }
+    return true;
+  }
+
+  /// The same where every step is visited: the schedule is laid out for the general engine.
   void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads,
                     const std::function<void()>& interrupt) const {
     const std::int64_t count = batch_.horizon_count;
