@@ -111,7 +111,7 @@ def test_a_free_last_step(kind, last_step):
 
 @given(
     cells(most=20_000),
-    st.sampled_from([("tight", "given"), ("last", "free")]),
+    st.sampled_from([("tight", "given"), ("last", "free"), ("average", "free")]),
     st.sampled_from([None, 1e-3, 0.1, 30.0]),
     st.floats(0, 1),
 )

@@ -104,7 +104,9 @@ class SegmentRunner {
     const bool fast =
         options_.method == Method::fast || (options_.method == Method::automatic && steps >= few);
     if (free) {
-      if (!(fast && run_routes(item, out))) run_laid_out(item, out, scratch, threads, interrupt);
+      const bool searched = options_.kind != Kind::average;
+      if (!(fast && searched && run_routes(item, out)))
+        run_laid_out(item, out, scratch, threads, interrupt);
       return;
     }
     for (std::int64_t i = 0; i < count; ++i) {

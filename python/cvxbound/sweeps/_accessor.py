@@ -195,7 +195,7 @@ class SweepAccessor:
         >>> float(best.cooldown), round(float(best.gamma), 3), round(float(best.omega), 4)
         (0.2, 0.025, 0.1093)
         """
-        terms = self._terms(gamma, D, G, tuned=None)
+        terms = self._terms(gamma, D, G)
         return _Search(terms, _reduced(dim, terms.dims)).result(self._omega_attrs(terms))
 
     # --- what the dataset holds -------------------------------------------------------------------
@@ -212,22 +212,19 @@ class SweepAccessor:
     def _free(self) -> tuple[str, ...]:
         return tuple(self._data.attrs.get("free", " ".join(SCALES)).split())
 
-    def _terms(self, gamma: Any, D: Any, G: Any, tuned: bool | None = False) -> _Terms:
-        """Terms and scales; `tuned`: without gamma, or, for None, only where there is none."""
+    def _terms(self, gamma: Any, D: Any, G: Any, *, tuned: bool = False) -> _Terms:
+        """Terms and scales, without gamma where it is to be tuned."""
         data = self._checked()
-        found: dict[str, xr.DataArray | None] = {"gamma": None}
+        if tuned:
+            data = data.drop_vars("gamma", errors="ignore")
         for name, value in {"gamma": gamma, "D": D, "G": G}.items():
             if value is not None:
                 if name not in self._free:
                     raise ValueError(self._not_free(name))
-                data, found[name] = _with_scale(data, name, value)
-            elif name in data.coords and not (name == "gamma" and tuned):
-                found[name] = data.coords[name]
-            elif name != "gamma":
-                found[name] = xr.DataArray(1.0)
-        if tuned:
-            data = data.drop_vars("gamma", errors="ignore")
-        return _Terms(data, found["gamma"], found["D"], found["G"])  # type: ignore[arg-type]
+                data = _with_scale(data, name, value)
+        # Looked up at the end: a coordinate carries those beside it along.
+        one, scales = xr.DataArray(1.0), data.coords
+        return _Terms(data, scales.get("gamma"), scales.get("D", one), scales.get("G", one))
 
     def _not_free(self, name: str) -> str:
         if name == "gamma" and name not in self._data.coords:
@@ -284,7 +281,7 @@ class _Terms(NamedTuple):
         return tuple(dict.fromkeys((*self.distance.dims, *free)))
 
 
-def _with_scale(data: xr.Dataset, name: str, value: Any) -> tuple[xr.Dataset, xr.DataArray]:
+def _with_scale(data: xr.Dataset, name: str, value: Any) -> xr.Dataset:
     """A dataset with other values of gamma, D or G."""
     data = data.drop_vars(name, errors="ignore")
     if not isinstance(value, xr.DataArray):
@@ -299,8 +296,7 @@ def _with_scale(data: xr.Dataset, name: str, value: Any) -> tuple[xr.Dataset, xr
         value = value.reset_coords(drop=True) if name in value.coords else value
     if not value.size:
         raise ValueError(f"{name} is empty: expected at least one value")
-    data = data.assign_coords({name: value})
-    return data, data.coords[name]
+    return data.assign_coords({name: value})
 
 
 def _sqrt(values: xr.DataArray) -> xr.DataArray:
