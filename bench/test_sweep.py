@@ -20,23 +20,38 @@ def cells(family, steps, count):
     return table, np.full((count, 1), steps)
 
 
-def split(table, horizons, method, nthreads=1):
+def split(table, horizons, method, nthreads=1, kind="last"):
     return segment_split(
-        table, horizons, kind="last", last_step="given", method=method, nthreads=nthreads
+        table, horizons, kind=kind, last_step="given", method=method, nthreads=nthreads
     )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(
-    "steps", [10**4, 10**5, 10**6, 10**7, pytest.param(10**8, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("steps", [10**4, 10**5, 10**6, 10**7, 10**8])
 def test_panels(measure, benchmark, family, steps):
     benchmark.group = f"1000 cells of {family} by panels, one thread"
-    benchmark.name = f"T = {steps:.0e}"
+    benchmark.name = f"cvxbound, T = {steps:.0e}"
     table, horizons = cells(family, steps, 1000)
     distance, noise = measure(split, table, horizons, "fast")
     expected = split(table[:1], horizons[:1], "direct")
     np.testing.assert_allclose((distance[:1], noise[:1]), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["fast", "direct"])
+@pytest.mark.parametrize(
+    "steps", [10**4, 10**5, pytest.param(10**6, marks=pytest.mark.slow), 10**8]
+)
+def test_exact_worst_case(measure, benchmark, family, steps, method):
+    if method == "direct" and steps > 10**6:
+        pytest.skip("a walk from every rho takes too long")
+    benchmark.group = f"10 cells of {family}, the last step free (tight), T = {steps}"
+    benchmark.name = {"fast": "cvxbound, panels", "direct": "walks"}[method]
+    table, horizons = cells(family, steps, 10)
+    distance, noise = measure(split, table, horizons, method, 1, "tight", rounds=3)
+    if steps <= 10**5:
+        a, b = split(table[:1], horizons[:1], "direct", kind="tight")
+        np.testing.assert_allclose(distance[0] * noise[0], a[0] * b[0], rtol=1e-11)
 
 
 def numpy_schedule(family, steps, final):
@@ -63,7 +78,7 @@ def numpy_sweep(family, steps, count):
 def test_against_walks(measure, benchmark, family, steps, count, method):
     benchmark.group = f"{count} cells of {family}, T = {steps}"
     benchmark.name = {
-        "fast": "panels",
+        "fast": "cvxbound, panels",
         "direct": "walk, schedules made in the kernel",
         "threads": "the same, all threads",
         "numpy": "numpy, suffix sums",

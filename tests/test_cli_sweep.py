@@ -177,13 +177,22 @@ AXES = "[axes]\nsteps = 100\n"
         ('family = "wsd"\nsteps = 3', ["unknown key 'steps'", "below [axes]"]),
         ('family = "wsd"\naxes = 3', ["axes: expected a table", "got 3"]),
         ('family = "wsd"\n' + AXES + 'where = "steps > 3"', ["axes.where:", "above [axes]"]),
-        ('family = "wsd"\n' + AXES + "cooldwn = 0.1", ["cooldwn", "did you mean 'cooldown'?"]),
-        ('family = "wsd"\n' + AXES + "cooldown = []", ["cooldown"]),
-        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 3]", ["cooldown"]),
-        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 0.1]", ["cooldown", "0.1"]),
-        ('family = "wsd"\n' + AXES + 'shape = ["1-sqr"]', ["shape", "did you mean '1-sqrt'?"]),
-        ('family = "wsd"\n' + AXES + "gamma = [1, nan]", ["gamma"]),
-        ('family = "wsd"\n' + AXES + "gamma = [-1.0]", ["gamma"]),
+        ('family = "wsd"\n' + AXES + "cooldwn = 0.1", ["axes.cooldwn: ", "mean 'cooldown'?"]),
+        ('family = "wsd"\n' + AXES + "horizon = 1", ["axes.horizon: an axis cannot be called"]),
+        ('family = "wsd"\n' + AXES + "cooldown = []", ["axes.cooldown: axis cooldown is empty"]),
+        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 3]", ["axes.cooldown: ", "got both"]),
+        ('family = "wsd"\n' + AXES + "cooldown = [0.1, 0.1]", ["axes.cooldown: ", "0.1 twice"]),
+        ('family = "wsd"\n' + AXES + 'shape = ["1-sqr"]', ["axes.shape: ", "mean '1-sqrt'?"]),
+        ('family = "wsd"\n' + AXES + "final = 2", ["axes.final: final must be a ratio"]),
+        ('family = "wsd"\n' + AXES + "gamma = [1, nan]", ["axes.gamma: ", "finite", "index 1"]),
+        ('family = "wsd"\n' + AXES + "gamma = [-1.0]", ["axes.gamma: ", "positive"]),
+        ('family = "wsd"\n[axes]\nsteps = [0]', ["axes.steps: ", "at least 1, got 0"]),
+        ('family = "wsd"\n[axes]\nstepz = 9', ["axes.stepz: ", "did you mean 'steps'?"]),
+        ('family = "wsd"\n[[zip]]\nstepz = [9]', ["zip[0].stepz: ", "did you mean 'steps'?"]),
+        ('family = "wsd"\n[[zip]]\nsteps = [9, 0]', ["zip[0].steps: ", "at least 1, got 0"]),
+        ('family = "wsd"\n[[zip]]\nsteps = [9, 9]', ["zip[0]: ", "steps=9 twice"]),
+        ('family = "wsd"\n[[zip]]\ndim = 3\nsteps = [9]', ["zip[0]: dim must be a name, got 3"]),
+        ('family = "wsd"\n[axes]\nx = ' + "[" * 2000 + "]" * 2000, ["nested too deeply"]),
         ('family = "wsd"\nkind = "tigt"\n' + AXES, ["kind", "did you mean 'tight'?"]),
         ('family = "wsd"\nlast_step = "repat"\n' + AXES, ["last_step", "did you mean 'repeat'?"]),
         ('family = "wsd"\nat = 0\n' + AXES, ["at"]),
@@ -225,7 +234,7 @@ def test_mistakes_in_plan_files(write, text, told):
         ),
         ("{ linspace = 1, num = 3 }", ["cooldown.linspace: expected two finite numbers", "got 1"]),
         ('{ linspace = [0, "1"], num = 3 }', ["cooldown.linspace: expected two finite numbers"]),
-        ("{ linspace = [0, 1] }", ["cooldown.num: expected how many values", "got None"]),
+        ("{ linspace = [0, 1] }", ["cooldown.num: expected how many values", "got none"]),
         ("{ linspace = [0, 1], num = 0 }", ["cooldown.num: expected how many", "got 0"]),
         ("{ linspace = [0, 1], num = 1.5 }", ["cooldown.num: expected how many", "got 1.5"]),
         ("{ linspace = [0, 1], num = 1e12 }", ["cooldown.num", "to 10,000,000"]),
@@ -246,6 +255,23 @@ def test_mistakes_in_generated_axes(write, value, told):
     refused(path, "axes.cooldown", told)
 
 
+@pytest.mark.parametrize(
+    ("value", "hinted"),
+    [
+        ("{ linspace = [10, 50], num = 5 }", True),
+        ("{ geomspace = [0.5, 8], num = 5 }", True),
+        ("{ linspace = [-0.5, 0.5], num = 3 }", False),
+        ("[0.5, 50]", False),
+    ],
+)
+@pytest.mark.parametrize("table", ["axes", "[zip]"])
+def test_lengths_that_were_meant_as_steps(write, table, value, hinted):
+    path = write(f'family = "wsd"\n[{table}]\nwarmup = {value}')
+    with pytest.raises(ValueError, match=r"(axes|zip\[0\])\.warmup: ") as error:
+        read_plan(path)
+    assert str(error.value).endswith("; whole = true makes them steps") == hinted
+
+
 def test_mistakes_in_the_file_of_a_family(write):
     path = write('family = "mine.py:cut"\n' + AXES)
     write("def cat(steps): ...\ndef _cut(steps): ...", "mine.py")
@@ -253,6 +279,12 @@ def test_mistakes_in_the_file_of_a_family(write):
         read_plan(path)
     write("1 / 0", "mine.py")
     with pytest.raises(ValueError, match=r"family: .*mine\.py failed: ZeroDivisionError"):
+        read_plan(path)
+    write("raise SystemExit(0)", "mine.py")
+    with pytest.raises(ValueError, match=r"family: .*mine\.py failed: SystemExit"):
+        read_plan(path)
+    write("raise KeyboardInterrupt", "mine.py")
+    with pytest.raises(KeyboardInterrupt):
         read_plan(path)
 
 
@@ -318,7 +350,7 @@ def test_shards_fill_one_store(run, ask, plan, tmp_path):
     assert ask("sweep", "best", store)["done"] == 15
 
 
-@pytest.mark.parametrize("shard", ["2/2", "-1/2", "1", "a/b", "0/0"])
+@pytest.mark.parametrize("shard", ["2/2", "3/2", "-1/2", "1", "a/b", "0/0", "0/1.5", ""])
 def test_shards_that_are_none(refuse, plan, tmp_path, shard):
     assert shard in refuse(2, "sweep", "run", plan, "--store", tmp_path / "a", f"--shard={shard}")
 
@@ -348,12 +380,45 @@ def test_another_plan_is_refused(run, plan, write, tmp_path):
 def test_what_is_wrong_is_said(refuse, tmp_path):
     assert "missing.toml" in refuse(1, "sweep", "run", tmp_path / "missing.toml", "--store", "a")
     assert "no store" in refuse(1, "sweep", "status", tmp_path / "none.zarr")
+    for command in ("status", "best"):
+        assert "got an empty name" in refuse(2, "sweep", command, "")
 
 
-def test_an_unknown_scheduler(run, plan, tmp_path):
-    code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a", "--scheduler", "nowhere")
+def test_a_store_without_a_name(run, plan):
+    code, out, err = run("sweep", "run", plan, "--store", "")
     assert (code, out) == (2, "")
-    assert "tcp://host:8786" in err
+    assert "got an empty name" in err
+
+
+def test_a_mask_that_is_too_deep(refuse, write):
+    path = write(f'family = "wsd"\nwhere = "{"-" * 990}steps < 0"\n[axes]\nsteps = 100')
+    assert f"{path}: where is nested too deeply" in refuse(1, "sweep", "run", path, "--store", "a")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "told"),
+    [
+        ("nowhere", "tcp://host:8786"),
+        ("", "tcp://host:8786"),
+        ("tcp://", "missing port number"),
+        ("tpc://host:8786", "unknown address scheme 'tpc'"),
+    ],
+)
+def test_an_unknown_scheduler(run, plan, tmp_path, scheduler, told):
+    pytest.importorskip("distributed")
+    code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a", "--scheduler", scheduler)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"address": 3}'])
+def test_the_file_of_no_scheduler(run, plan, write, tmp_path, text):
+    """Dask would wait for such a file to become a good one."""
+    pytest.importorskip("distributed")
+    file = write(text, "scheduler.json")
+    code, out, err = run("sweep", "run", plan, "--store", tmp_path / "a", "--scheduler", file)
+    assert (code, out) == (1, "")
+    assert f'{file}: expected JSON with the "address" of a scheduler' in err
 
 
 def test_ctrl_c_says_how_to_go_on(run, plan, tmp_path, monkeypatch):
@@ -401,16 +466,23 @@ def test_an_interrupted_run_goes_on(run, write, tmp_path):
     assert "Nothing was left to do." in run(*argv)[1]
 
 
-def test_a_scheduler(run, write, tmp_path):
+@pytest.mark.parametrize("by", ["address", "file"])
+def test_a_scheduler(run, write, tmp_path, by):
     """A family of a file travels by value: the worker never sees the file."""
     distributed = pytest.importorskip("distributed")
     write("import numpy\ndef line(steps, slope): return numpy.full(steps, 1 / slope)", "mine.py")
     path = write('family = "mine.py:line"\nblock = 2\n[axes]\nsteps = 9\nslope = [1, 2, 3, 4]')
+    file = tmp_path / "scheduler.json"
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        n_workers=1,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        scheduler_kwargs={"scheduler_file": str(file)},
     ) as cluster:
+        scheduler = cluster.scheduler_address if by == "address" else file
         argv = ["sweep", "run", path, "--store", tmp_path / "a.zarr", "--json"]
-        code, out, _ = run(*argv, "--scheduler", cluster.scheduler_address)
+        code, out, _ = run(*argv, "--scheduler", scheduler)
     assert code == 0
     found = json.loads(out)
     assert (found["done"], found["kernels"]) == (2, 4)

@@ -39,6 +39,14 @@ def make(name, steps, **params):
 # --- a schedule -----------------------------------------------------------------------------------
 
 
+def test_rounding_makes_no_step_negative():
+    """A decay that rises from zero starts at zero."""
+    steps = schedules.piecewise(
+        51, (0.3, 0.7), (0.3, 0.0), cooldown=0.01, shape="exponential", rate=3.0, final=1e-6
+    )
+    assert np.asarray(steps).min() == 0
+
+
 def test_a_schedule_is_an_array_for_numpy():
     schedule = linear(4)
     assert len(schedule) == 4

@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import cvxbound as cb
@@ -95,6 +98,22 @@ def test_blocks_that_are_not_done_are_nan():
     np.testing.assert_array_equal(stored.pending(sweep), [0, 1, 2, 3, 5, 6, 7, 8])
 
 
+def test_blocks_of_nothing_but_nan_are_done_too(tmp_path):
+    """Zarr does not store such chunks by default."""
+    sweep = plan(where="cooldown > 0.6")
+    result = sweep.run(tmp_path / "a.zarr")
+    assert result.distance.notnull().sum() == 3
+    assert Store.open(tmp_path / "a.zarr").status().done == 9
+
+
+def test_a_sweep_of_one_cell():
+    store, sweep = MemoryStore(), cb.sweep("wsd", steps=20)
+    xr.testing.assert_identical(sweep.run(store).load(), sweep.run())
+    stored = Store.open(store)
+    assert stored.status().done == 1
+    assert stored.is_done(0)
+
+
 def test_status():
     sweep = plan()
     stored = Store.create(MemoryStore(), sweep)
@@ -132,11 +151,21 @@ def test_nothing_is_read_before_it_is_used():
 
     keys, store = [], MemoryStore()
     plan().run(store)
-    data = Store.open(Noted(store)).dataset()
+    data = Store.open(Noted(store.with_read_only(True))).dataset()
     assert "distance/zarr.json" in keys
     assert not any("/c/" in key and key.startswith(("distance", "noise")) for key in keys)
     data.distance.isel(steps=1, cooldown=0).load()
     assert [key for key in keys if key.startswith("distance/c")] == ["distance/c/1/0"]
+
+
+def test_what_is_read_late_travels(tmp_path):
+    """As to workers of dask, opened or in pieces; what is set in it stays out of the store."""
+    path, expected = tmp_path / "a.zarr", plan().run()
+    data = plan().run(path)
+    for each in (data, data.chunk({})):
+        xr.testing.assert_identical(pickle.loads(pickle.dumps(each)).load(), expected)
+    data.distance[:] = 0
+    xr.testing.assert_identical(cb.open_sweep(path).load(), expected)
 
 
 def test_dask_is_not_needed(tmp_path):
@@ -306,7 +335,15 @@ def test_a_store_of_another_format_is_not_opened(written):
 
 
 def _cut(name):
-    return lambda path: (path / name).write_bytes((path / name).read_bytes()[:20])
+    return lambda path: (path / name).write_bytes((path / name).read_bytes()[:10])
+
+
+def _empty(name):
+    return lambda path: (path / name).write_bytes(b"")
+
+
+def _remove(name):
+    return lambda path: (path / name).unlink()
 
 
 @pytest.mark.parametrize(
@@ -328,10 +365,106 @@ def test_a_damaged_store_says_so(written, harm):
         plan().run(written)
 
 
-def test_damaged_coordinates_say_so(written):
-    _cut("cooldown/c/0")(written)
-    with pytest.raises(ValueError, match="damaged"):
-        Store.open(written).dataset()
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (_cut("cooldown/c/0"), "'cooldown' cannot be read"),
+        (_cut("warmup/c"), "'warmup' cannot be read"),
+        (_cut("gamma/zarr.json"), "'gamma' cannot be read"),
+        (_remove("steps/zarr.json"), "steps/zarr.json is missing"),
+        (_remove("gamma/zarr.json"), "gamma/zarr.json is missing"),
+        (_remove("steps/c/0"), "'steps' has 0 of its 1 chunk"),
+        (_remove("warmup/c"), "'warmup' has 0 of its 1 chunk"),
+    ],
+)
+def test_damaged_coordinates_say_so(tmp_path, harm, said):
+    """Without its files, Zarr would take a coordinate for zeros, and xarray for none."""
+    path, sweep = tmp_path / "a.zarr", plan(warmup=0, gamma=[0.1, 0.2])
+    Store.create(path, sweep)
+    harm(path)
+    before = files(path)
+    with pytest.raises(ValueError, match=rf"a\.zarr: the store is damaged: {said}"):
+        cb.open_sweep(path)
+    with pytest.raises(FileExistsError, match=rf"{said}.*nothing was changed"):
+        sweep.run(path)
+    assert files(path) == before
+
+
+def _flip(name):
+    """Half a chunk, of which zstd alone would notice nothing."""
+
+    def flip(path):
+        data = bytearray((path / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (path / name).write_bytes(data)
+
+    return flip
+
+
+USES = {
+    "load": lambda data: data.load(),
+    "cell": lambda data: data.isel(steps=0, cooldown=3).load(),
+    "points": lambda data: data.isel(
+        steps=xr.DataArray([2, 0]), cooldown=xr.DataArray([0, 2])
+    ).load(),
+    "dask": lambda data: data.chunk({}).load(),
+    "tune": lambda data: data.cvx.tune(),
+    "best": lambda data: data.cvx.best(),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("name", ["distance/c/0/1", "noise/c/0/1"])
+@pytest.mark.parametrize("harm", [_cut, _flip, _empty])
+def test_a_damaged_chunk_is_named_and_computed_anew_once_deleted(tmp_path, use, name, harm):
+    path, sweep = tmp_path / "a.zarr", plan()
+    sweep.run(path)
+    harm(name)(path)
+    data = cb.open_sweep(path)
+    data.isel(steps=[1, 2]).load()
+    with pytest.raises(
+        ValueError,
+        match=rf"a\.zarr: block 1 \(steps=20, cooldown=0\.3\.\.0\.5\) is damaged: {name} cannot be "
+        r"read \(\w+Error: .*Delete that file and run the plan again",
+    ):
+        use(data)
+    _remove(name)(path)
+    xr.testing.assert_identical(sweep.run(path).load(), sweep.run())
+
+
+@pytest.mark.parametrize("name", ["distance/c/1/2", "noise/c/1/2", "done/c/5"])
+@pytest.mark.parametrize("where", ["path", "url", "object"])
+def test_a_block_that_lacks_a_file_is_not_done(tmp_path, name, where):
+    targets = {"path": tmp_path / "a.zarr", "url": f"memory://{tmp_path}/a.zarr"}
+    target, sweep = targets.get(where, MemoryStore()), plan()
+    sweep.run(target)
+    stored, events = Store.open(target, mode="r+"), []
+    sync(stored._place.zarr.delete(name))
+    assert stored.pending(sweep).tolist() == [5]
+    assert [stored.is_done(block) for block in (4, 5)] == [True, False]
+    assert stored.status().done == 8
+    xr.testing.assert_identical(sweep.run(target, progress=events.append).load(), sweep.run())
+    assert [event.done for event in events] == [9]
+
+
+@pytest.mark.parametrize("harm", [_remove, _empty, _cut])
+def test_whatever_file_is_damaged_no_wrong_number_comes_out(tmp_path, harm):
+    """Either the store is refused, or a block is named, or the result is what it was."""
+    whole, path, sweep = tmp_path / "whole.zarr", tmp_path / "a.zarr", plan(block=5, warmup=0)
+    expected, said = sweep.run(whole).load(), {}
+    for file in files(whole):
+        name = file.relative_to(whole).as_posix()
+        shutil.copytree(whole, path)
+        harm(name)(path)
+        try:
+            xr.testing.assert_identical(sweep.run(path).load(), expected)
+        except (OSError, ValueError) as error:
+            said[name] = str(error)
+        shutil.rmtree(path)
+    assert {"zarr.json", "steps/zarr.json", "error/zarr.json", "warmup/c"} < {*said}
+    assert all("damaged" in each or "not a store" in each for each in said.values())
+    of_blocks = {name for name in said if re.match("(distance|noise|done)/c", name)}
+    assert len(of_blocks) == (0 if harm is _remove else 6)
 
 
 def test_a_damaged_message_does_not_hide_the_others(written):

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
@@ -359,10 +360,11 @@ def _off(monkeypatch, error):
     return methods
 
 
-def test_walks_replace_what_is_off(monkeypatch, caplog):
-    plan = cb.sweep("wsd", steps=[1000, 2000], cooldown=np.linspace(0.1, 1, 30))
+@pytest.mark.parametrize("kind", ["last", "tight"])
+def test_walks_replace_what_is_off(monkeypatch, caplog, kind):
+    plan = cb.sweep("wsd", steps=[1000, 2000], cooldown=np.linspace(0.1, 1, 30), kind=kind)
     expected = plan.compute(0)
-    methods = _off(monkeypatch, 3e-11)
+    methods = _off(monkeypatch, 1e-10)
     found = plan.compute(0)
     np.testing.assert_allclose(found["distance"], expected["distance"], rtol=1e-11)
     assert methods == ["auto", "direct", "direct"]
@@ -380,11 +382,12 @@ def test_what_is_close_enough_stays(monkeypatch, caplog):
 def test_the_sample_is_small_and_always_the_same():
     plan = cb.sweep("wsd", steps=[10, 10**6], cooldown=np.linspace(0.1, 1, 500))
     cells_, _ = _cells._cells_of(plan, range(plan.kernels))
-    first, again = _cells._sample(cells_), _cells._sample(cells_)
+    first, again = _cells._sample(cells_, 10**8), _cells._sample(cells_, 10**8)
     np.testing.assert_array_equal(first, again)
     assert 1 <= first.size <= 4
     steps = cells_.each("steps")
     assert first.size == 1 or steps[first].sum() <= 0.05 * steps.sum()
+    assert set(steps[_cells._sample(cells_, 100)]) <= {10}
 
 
 def test_long_schedules_take_no_longer(monkeypatch):
@@ -398,6 +401,10 @@ def test_long_schedules_take_no_longer(monkeypatch):
 
 
 # --- axes -----------------------------------------------------------------------------------------
+
+
+def flat(x):
+    return [1.0]
 
 
 @pytest.mark.parametrize(
@@ -416,7 +423,14 @@ def test_long_schedules_take_no_longer(monkeypatch):
         ("wsd", {"steps": np.geomspace(1, 9, 3)}, r"steps must be integers.*astype\(int\)"),
         ("wsd", {"steps": [3, 0, 5]}, "axis steps at index 1: steps must be at least 1, got 0"),
         ("wsd", {"steps": [3, 2**41]}, "axis steps at index 1: steps must be at most"),
-        ("wsd", {"steps": [3, 10**400]}, "steps has a number of more than 64 bits"),
+        ("wsd", {"steps": [3, 10**400]}, "steps has an integer of more than 63 bits"),
+        (flat, {"x": np.array([1, 2**63], np.uint64)}, "x has an integer of more than 63 bits"),
+        (flat, {"x": 2**63}, "x has an integer of more than 63 bits"),
+        (
+            flat,
+            {"x": [{"a": 1}, {"b": 2}]},
+            "axis x at index 0: expected a number, a text or a fun",
+        ),
         ("wsd", {"steps": [3, "x"]}, "axis steps at index 1: steps must be one integer, got 'x'"),
         ("wsd", {"steps": [3, 5, 3]}, "axis steps has steps=3 twice, at index 0 and 2"),
         ("wsd", {"steps": 3, "cooldown": [0, 0.5]}, r"all int \(steps\) or all float"),
@@ -450,6 +464,9 @@ def test_axes_that_make_no_sense(family, axes, message):
     "options, message",
     [
         ({"kind": "lst"}, "unknown kind 'lst'; did you mean 'last'"),
+        ({"kind": None}, "unknown kind None; choose one of these"),
+        ({"kind": 3}, "unknown kind 3; choose one of these"),
+        ({"kind": ["last", 3]}, "unknown kind 3; choose one of these"),
         ({"kind": []}, "kind must be one bound or several"),
         ({"kind": ["last", "last"]}, "kind must be one bound or several different ones"),
         ({"last_step": "fre"}, "unknown last_step"),
@@ -459,6 +476,8 @@ def test_axes_that_make_no_sense(family, axes, message):
         ({"at": [1, 0.5]}, "all int .* or all float"),
         ({"at": [3, 3]}, "at has a horizon twice"),
         ({"at": "all"}, "at must be steps"),
+        ({"at": [[1], [2, 3]]}, r"at must be steps .*, got \[\[1\], \[2, 3\]\]"),
+        ({"at": b"1"}, "at must be steps"),
         ({"at": [5, 500]}, "at has step 500, and no schedule has more than 100 steps"),
         ({"block": 0}, "block must be at least 1"),
         ({"block": 2.5}, "block must be one integer"),
@@ -473,7 +492,11 @@ def test_axes_that_make_no_sense(family, axes, message):
         ({"where": "[1] == steps"}, r"'\[1\]' is not understood"),
         ({"where": "steps % 2 == 0"}, "'?Mod'? is not understood; expected comparisons"),
         ({"where": "steps + 1"}, "must be True or False for each cell"),
-        ({"where": "steps < 'x'"}, "where=\"steps < 'x'\" cannot be evaluated"),
+        ({"where": "steps < 'x'"}, "\"steps < 'x'\" is not defined for numbers and texts$"),
+        ({"where": "1 < -'x'"}, "\"-'x'\" is not defined for texts$"),
+        ({"where": "-(steps > 3)"}, r"'-\(steps > 3\)' is not defined for True or False$"),
+        ({"where": "steps > None"}, "'steps > None' is not defined for None and numbers$"),
+        ({"where": "9" * 400 + " > steps"}, "cannot be evaluated: int too large"),
         ({"where": lambda steps: steps[:1] > 3}, r"shape \(2,\) here; it is of bool, shape \(1,\)"),
         ({"where": "steps > 1000"}, "where='steps > 1000' leaves no cell to compute"),
     ],
@@ -522,6 +545,20 @@ def test_a_cell_without_a_schedule_is_found_beforehand():
     plan = cb.sweep("wsd", **axes, where="cooldown + warmup <= steps")
     assert int(plan.run().distance.isnull().sum()) == sum(
         120 + warmup > steps for steps in axes["steps"] for warmup in axes["warmup"]
+    )
+
+
+def test_advice_can_be_followed():
+    """What the message says of a cell leaves it out, and no other one."""
+    axes = {"steps": [100, 200], "cooldown": [10, 120], "warmup": [0, 5]}
+    where = []
+    for _ in range(2):
+        condition = " and ".join(where) or None
+        with pytest.raises(ValueError, match="leaves this cell out") as refused:
+            cb.sweep("wsd", **axes, where=condition)
+        where.append(re.search(r"where='(.*)' leaves", str(refused.value))[1])
+    assert (
+        int(cb.sweep("wsd", **axes, where=" and ".join(where)).run().distance.isnull().sum()) == 2
     )
 
 
@@ -726,9 +763,9 @@ def test_how_large_blocks_are():
     huge = cb.sweep("wsd", **grid, exponent=np.linspace(1, 2, 1000), kind="average")
     assert np.prod(huge.block_shape) <= 2**20
     assert huge.block_count <= 10_000
-    assert (
-        cb.sweep("wsd", steps=10**12, kind="tight", final=np.linspace(0, 1, 100)).block_count == 100
-    )
+    assert cb.sweep("wsd", steps=10**12, kind="tight").block_count == 1
+    called = cb.sweep(sweep_families.ramp, steps=10**8, slope=np.linspace(0.1, 1, 100))
+    assert called.block_count == 100
 
 
 @pytest.mark.parametrize("index, count", [(2, 2), (-1, 2), (0, 0), (0.5, 2), (True, 2), (0, "2")])
@@ -763,9 +800,17 @@ def test_what_a_plan_says():
     assert third.endswith(("threads>", "thread>"))
     plan = cb.sweep("wsd", steps=range(10, 20), kind=KINDS, at=range(1, 9), block=3).shard(1, 2)
     assert repr(plan).splitlines()[0].endswith("240 cells = 10 kernels x 3 kinds x 8 horizons")
-    assert "steps 10; last, tight, average; at 1, 2, 3, 4, ..." in repr(plan)
+    assert "steps 10; last, tight, average; at steps 1, 2, 3, 4, ..." in repr(plan)
     assert "4 blocks of up to 3 kernels" in repr(plan)
     assert repr(plan).endswith("shard 1 of 2: 2 blocks>")
+    plan = cb.sweep("wsd", steps=[9], cooldown=[0.1, 0.2], shape=["cosine"], gamma=[0.1], at=[3])
+    first, second, _ = repr(plan).splitlines()
+    assert first == "<Sweep of wsd: 2 cells = 2 kernels"
+    assert second == "  cooldown 2, steps=9, shape='cosine'; last; at step 3"
+    assert "\n  steps=9; last; at 0.5, 1.0 of the run\n" in repr(
+        cb.sweep("wsd", steps=[9], at=[0.5, 1.0])
+    )
+    assert "result 1 MB;" in repr(cb.sweep("wsd", steps=range(1, 62_492)))
     assert repr(cb.sweep("wsd", steps=9)).startswith(
         "<Sweep of wsd: 1 cell = 1 kernel\n  one cell;"
     )
@@ -921,6 +966,30 @@ def test_a_rate_is_missing():
         found.cvx.omega()
     with pytest.raises(ValueError, match="G must be a number, an axis or a DataArray"):
         found.cvx.omega(gamma=0.1, G=[[1.0]])
+
+
+@pytest.mark.parametrize(
+    "ask, error, message",
+    [
+        (lambda cvx: cvx.best(3), TypeError, "dim must be the name of a dimension.*; got 3"),
+        (lambda cvx: cvx.best([3]), ValueError, "unknown dimension 3"),
+        (lambda cvx: cvx.best(G=[]), ValueError, "G is empty: expected at least one value"),
+        (lambda cvx: cvx.best("steps", gamma=[]), ValueError, "gamma is empty"),
+        (lambda cvx: cvx.omega(gamma=[]), ValueError, "gamma is empty"),
+        (lambda cvx: cvx.omega(gamma=xr.DataArray([], dims="x")), ValueError, "gamma is empty"),
+        (lambda cvx: cvx.tune(D=[]), ValueError, "D is empty"),
+    ],
+)
+def test_questions_that_make_no_sense(grid, ask, error, message):
+    with pytest.raises(error, match=message):
+        ask(grid.cvx)
+
+
+@pytest.mark.parametrize("dim", ["steps", "gamma", "D"])
+@pytest.mark.parametrize("along", [None, "cooldown", "gamma"])
+def test_the_best_of_an_empty_selection(grid, dim, along):
+    with pytest.raises(ValueError, match=f"dimension '{dim}' is empty, so there is no best cell"):
+        grid.isel({dim: []}).cvx.best(along)
 
 
 def test_rates_that_the_sweep_was_computed_at():
@@ -1175,6 +1244,48 @@ def test_a_bad_number_of_threads_makes_no_store(tmp_path):
 def test_an_expression_that_is_too_long():
     with pytest.raises(ValueError, match="where is too long"):
         cb.sweep("wsd", steps=100, where="+".join(["steps"] * 500) + " > 1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-" * 990 + "1 > 0",
+        "(" * 490 + "1 > 0" + ")" * 490,
+        "not " * 240 + "True",
+        "1" + "+1" * 490 + "> 0",
+        "1" + "**1" * 320 + "> 0",
+    ],
+    ids=lambda text: text[:4],
+)
+def test_an_expression_that_is_too_deep(text):
+    """Deeper than Python's stack, in its own parser or here: never a RecursionError."""
+    with pytest.raises(ValueError, match=r"where is nested too deeply|too many nested parentheses"):
+        cb.sweep("wsd", steps=100, where=text)
+
+
+def test_an_expression_may_be_long_and_flat():
+    text = " or ".join(["steps < 1"] * 70 + ["steps > 10"])
+    assert cb.sweep("wsd", steps=[10, 20], where=text).run().noise.notnull().values.tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_a_mask_that_fails_says_where_it_came_from():
+    def keep(steps, cooldown):
+        return {}[steps[0]]
+
+    message = (
+        r"where=keep\(steps, cooldown\) failed: KeyError: .*10.* an array with one entry a cell"
+    )
+    with pytest.raises(ValueError, match=message) as error:
+        cb.sweep("wsd", steps=[10, 20], cooldown=[0.1, 0.2], where=keep)
+    assert isinstance(error.value.__cause__, KeyError)
+
+
+def test_a_store_without_a_name():
+    with pytest.raises(ValueError, match=r"a store is a path.*got no name"):
+        PLANS["one"]().run("")
 
 
 def test_the_longest_schedules_take_no_longer():

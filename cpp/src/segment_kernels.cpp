@@ -2,11 +2,12 @@
 // kernels.cpp for what that asks of the code.
 #include "segment_kernels.hpp"
 
+#include "segment_search.hpp"
 #include "segment_walk.hpp"
 
 namespace cvxbound {
 
 extern const SegmentKernels CVXBOUND_SEGMENT_KERNELS;
-const SegmentKernels CVXBOUND_SEGMENT_KERNELS = {fill, sums};
+const SegmentKernels CVXBOUND_SEGMENT_KERNELS = {fill, sums, best_split};
 
 }  // namespace cvxbound

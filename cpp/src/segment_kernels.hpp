@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "basis.hpp"
 #include "cvxbound/segment.hpp"
 #include "panels.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 
@@ -27,6 +29,11 @@ struct SegmentKernels {
   /// even the smallest one is not.
   SegmentSums (*sums)(const Segment* segments, std::int64_t count, std::int64_t steps, double rho,
                       const PanelRules& rules);
+
+  /// The split at the horizon after the first `steps` steps for the last step that is best for `gamma`, as
+  /// best_rho finds it (search.hpp), in O(log(steps)). False where the steps are too rough for that.
+  bool (*best_split)(const Segment* segments, std::int64_t count, std::int64_t steps, bool tight,
+                     double gamma, const PanelRules& rules, const WindowBasis& window, Split& found);
 };
 
 }  // namespace cvxbound

@@ -49,11 +49,13 @@ struct SegmentBound {
   LastStep last_step;
   Method method;
 
-  /// Shorter schedules are walked: panels would not be shorter.
-  static constexpr std::int64_t kFewSteps = 1024;
+  /// Shorter schedules are walked: panels would not be shorter, or for `tight`, which solves an equation in
+  /// each of them, not faster.
+  static constexpr std::int64_t kFewSteps = 1024, kFewTightSteps = 4096;
 
   CVX_PORTABLE bool is_walked(const SegmentRow& row) const {
-    return method == Method::direct || (method == Method::automatic && row.steps() < kFewSteps);
+    const std::int64_t few = kind == Kind::tight ? kFewTightSteps : kFewSteps;
+    return method == Method::direct || (method == Method::automatic && row.steps() < few);
   }
 
   /// The split at horizon t >= 1; gamma, 0 for the best one, matters where the last step is free. Of an

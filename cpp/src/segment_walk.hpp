@@ -68,7 +68,10 @@ class Formula {
       case Form::power:
         return decay([&](vec x, vec y) { return x > zero ? -expm1(parameter_ * log(x, y)) : one; });
       default:  // exponential
-        return decay([&](vec x, vec y) { return exp(parameter_ * x) * (expm1(parameter_ * y) * scale_); });
+        return decay([&](vec x, vec y) {
+          const vec left = exp(parameter_ * x) * (expm1(parameter_ * y) * scale_);
+          return min(left, one);  // which rounding may exceed at x = 0
+        });
     }
   }
 
@@ -98,10 +101,18 @@ CVX_PORTABLE inline void fill(const Segment& segment, std::int64_t begin, std::i
 constexpr int kSingle = 16;
 constexpr int kSmallestPanel = 1 << kSmallestLevel;
 
-/// How many times as long as the way from the target to its near edge a panel may be.
-constexpr double kReach = 3;
-
 constexpr double kTolerance = 1e-14;
+
+/// What a walk is for: its sums alone.
+struct SumsOnly {
+  /// How many times as long as the way from the target to its near edge a panel may be.
+  static constexpr double kReach = 3;
+  /// Whether eta^2 / R has to be exact at every node of a panel, not only in sum.
+  static constexpr bool kNodes = false;
+
+  CVX_PORTABLE void steps(const double*, int) {}
+  CVX_PORTABLE void panel(int, const double*, const double*) {}
+};
 
 CVX_PORTABLE inline double magnitude(double x) { return x < 0 ? -x : x; }
 
@@ -112,10 +123,27 @@ CVX_PORTABLE inline int level_below(double steps) {
   return level < kLargestLevel ? level : kLargestLevel;
 }
 
+/// Walks back from R = rho, and tells a Record of every step and panel on the way.
+template <class Record>
 class Walker {
  public:
-  CVX_PORTABLE Walker(double rho, const PanelRules& rules) : rho_(rho), rules_(rules) {}
+  CVX_PORTABLE Walker(double rho, const PanelRules& rules, Record& record)
+      : rho_(rho), rules_(rules), record_(record) {}
 
+  /// The first `steps` steps of a schedule, last to first.
+  CVX_PORTABLE void take(const Segment* segments, std::int64_t count, std::int64_t steps) {
+    std::int64_t begin = 0;
+    for (std::int64_t i = 0; i < count; ++i) begin += segments[i].steps;
+    for (std::int64_t i = count - 1; i >= 0; --i) {
+      const std::int64_t end = begin < steps ? begin : steps;
+      begin -= segments[i].steps;
+      if (end > begin) take(segments[i], end - begin);
+    }
+  }
+
+  CVX_PORTABLE SegmentSums sums() const { return sums_; }
+
+ private:
   /// The first `steps` steps of a segment, last to first.
   CVX_PORTABLE void take(const Segment& segment, std::int64_t steps) {
     const Formula formula(segment);
@@ -130,7 +158,7 @@ class Walker {
     double limit = 0x1p62;
     for (std::int64_t left = steps; left > 0;) {
       const double far = static_cast<double>(left);
-      double reach = kReach * (before + static_cast<double>(steps - left));
+      double reach = Record::kReach * (before + static_cast<double>(steps - left));
       if (singular) reach = lesser(reach, 0.5 * (far + segment.first));
       int level = level_below(lesser(lesser(reach, limit), far));
       while (level > 0 && !panel(formula, level, left)) --level, limit = 1 << level;
@@ -146,18 +174,16 @@ class Walker {
     }
   }
 
-  CVX_PORTABLE SegmentSums sums() const { return sums_; }
-
- private:
   CVX_PORTABLE static double lesser(double a, double b) { return a < b ? a : b; }
 
   CVX_PORTABLE void walk(const Segment& segment, std::int64_t begin, std::int64_t count) {
     double eta[kSmallestPanel];
     fill(segment, begin, count, eta);
+    record_.steps(eta, static_cast<int>(count));
     for (std::int64_t k = count - 1; k >= 0; --k) {
-      const double step = eta[k];
+      const double step = eta[k], R = rho_ + sums_.length;
       if (step == 0) continue;
-      sums_.fractions += step * (step / (rho_ + sums_.length));
+      if (R > 0) sums_.fractions += step * (step / R);
       sums_.squares += step * step;
       sums_.length += step;
     }
@@ -169,36 +195,38 @@ class Walker {
     const PanelRule& rule = rules_.rule[level];
     const double size = static_cast<double>(std::int64_t{1} << level);
     const double R = rho_ + sums_.length;
-    vec back[kVectors], eta[kVectors], at[kVectors];
+    vec back[kVectors], eta[kVectors], before[kVectors] = {};
     double value[kPanelNodes];
     for (int v = 0; v < kVectors; ++v) back[v] = broadcast(size) * load(rules_.node + v * kLanes);
     formula.at<kVectors>(static_cast<double>(left) - 0.5, back, eta);
-    for (int v = 0; v < kVectors; ++v) {
-      store(value + v * kLanes, eta[v]);
-      at[v] = broadcast(R);
-    }
+    for (int v = 0; v < kVectors; ++v) store(value + v * kLanes, eta[v]);
     for (int k = 0; k < kPanelNodes; ++k) {
       for (int v = 0; v < kVectors; ++v) {
-        at[v] = fma(load(rule.before[k] + v * kLanes), broadcast(value[k]), at[v]);
+        before[v] = fma(load(rule.before[k] + v * kLanes), broadcast(value[k]), before[v]);
       }
     }
     vec fraction[kVectors], length = {}, fractions = {}, squares = {};
     for (int v = 0; v < kVectors; ++v) {
       const vec weight = load(rule.weight + v * kLanes);
-      fraction[v] = eta[v] * (eta[v] / at[v]);
+      fraction[v] = eta[v] * (eta[v] / (broadcast(R) + before[v]));
       length = fma(weight, eta[v], length);
       fractions = fma(weight, fraction[v], fractions);
       squares = fma(weight, eta[v] * eta[v], squares);
     }
     const double sum = sum_of_lanes(fractions);
     // What interpolation gets wrong: of R; of the fractions, in the slopes at the edges, by which a sum
-    // differs from an integral; and in the integral, where Gauss quadrature squares it.
+    // differs from an integral; and in the integral, where Gauss quadrature squares it; and where R grows
+    // by them, in the sums up to a node.
     const double tail = size * tail_of(fraction), all = sum + sums_.fractions;
     const double slopes = tail * kPanelNodes * kPanelNodes / (12 * size * size);
     if (!(size * tail_of(eta) <= kPanelNodes * kTolerance * R) || !(slopes <= 10 * kTolerance * all) ||
-        !(tail * tail <= kTolerance * sum * all)) {
+        !(tail * tail <= kTolerance * sum * all) ||
+        (Record::kNodes && !(tail <= kPanelNodes * kTolerance * R))) {
       return false;
     }
+    double length_before[kPanelNodes];
+    for (int v = 0; v < kVectors; ++v) store(length_before + v * kLanes, before[v]);
+    record_.panel(level, value, length_before);
     sums_.length += sum_of_lanes(length);
     sums_.fractions += sum;
     sums_.squares += sum_of_lanes(squares);
@@ -217,19 +245,15 @@ class Walker {
 
   double rho_;
   const PanelRules& rules_;
+  Record& record_;
   SegmentSums sums_ = {};
 };
 
 CVX_PORTABLE inline SegmentSums sums(const Segment* segments, std::int64_t count, std::int64_t steps,
                                      double rho, const PanelRules& rules) {
-  std::int64_t begin = 0;
-  for (std::int64_t i = 0; i < count; ++i) begin += segments[i].steps;
-  Walker walker(rho, rules);
-  for (std::int64_t i = count - 1; i >= 0; --i) {
-    const std::int64_t end = begin < steps ? begin : steps;
-    begin -= segments[i].steps;
-    if (end > begin) walker.take(segments[i], end - begin);
-  }
+  SumsOnly record;
+  Walker<SumsOnly> walker(rho, rules, record);
+  walker.take(segments, count, steps);
   return walker.sums();
 }
 

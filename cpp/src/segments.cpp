@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "basis.hpp"
 #include "cvxbound/cvxbound.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
@@ -126,13 +127,14 @@ class SegmentRunner {
     for (std::int64_t i = 0; i < count; ++i) {
       if (horizons[i] < 0 || horizons[i] > steps) refuse(item, "a horizon beyond the steps");
     }
-    if (is_searched(options_.kind, options_.last_step)) {
-      return run_laid_out(item, out, scratch, threads, interrupt);
-    }
     const SegmentRow row = {segments(item), batch_.width};
     const SegmentBound bound = {options_.kind, options_.last_step, options_.method};
-    const Engine engine = {kernels_, options_.kind};
     const bool walked = bound.is_walked(row);
+    if (is_searched(options_.kind, options_.last_step)) {
+      if (walked || !run_routes(item, out)) run_laid_out(item, out, scratch, threads, interrupt);
+      return;
+    }
+    const Engine engine = {kernels_, options_.kind};
     for (std::int64_t i = 0; i < count; ++i) {
       const Split split =
           horizons[i] ? bound.split(engine, row, horizons[i], gamma(item), walked) : kNoSplit;
@@ -146,7 +148,24 @@ class SegmentRunner {
     if (out.rho) out.rho[i] = split.rho;
   }
 
-  /// All horizons of a schedule whose last step is searched: it is laid out for the general engine.
+  /// All horizons of a schedule whose last step is searched, by panels; false where one is too rough for
+  /// that.
+  bool run_routes(std::int64_t item, const Terms& out) const {
+    const std::int64_t count = batch_.horizon_count;
+    const std::int64_t* horizons = batch_.horizons + item * count;
+    for (std::int64_t i = 0; i < count; ++i) {
+      Split found = kNoSplit;
+      if (horizons[i] > 0 && !kernels_.segments->best_split(segments(item), batch_.width, horizons[i] - 1,
+                                                            options_.kind == Kind::tight, gamma(item),
+                                                            panel_rules(), window_basis(), found)) {
+        return false;
+      }
+      write(out, item * count + i, found);
+    }
+    return true;
+  }
+
+  /// The same where every step is visited: the schedule is laid out for the general engine.
   void run_laid_out(std::int64_t item, const Terms& out, std::vector<double>& scratch, int threads,
                     const std::function<void()>& interrupt) const {
     const std::int64_t count = batch_.horizon_count;

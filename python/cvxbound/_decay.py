@@ -51,7 +51,8 @@ def fraction_left(x: Float, y: Float, shape: Shape, exponent: float, rate: float
         return -np.expm1(exponent * log_x)
     if shape == "exponential" and rate != 1:  # (r^x - r) / (1 - r) = r^x (1 - r^y) / (1 - r)
         log_rate = math.log(rate)
-        return np.power(rate, x) * (np.expm1(log_rate * y) / math.expm1(log_rate))
+        left = np.power(rate, x) * (np.expm1(log_rate * y) / math.expm1(log_rate))
+        return np.minimum(left, 1)  # which rounding may exceed at x = 0
     return y
 
 

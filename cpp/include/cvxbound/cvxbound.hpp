@@ -95,12 +95,12 @@ struct SegmentBatch {
 /// The split of the bound at the chosen horizons, without a schedule in memory; NaN where not wanted.
 /// `omega` of the outputs is not used.
 ///
-/// Method::direct lays out and walks every step, O(t) a horizon. Method::fast takes O(log t) a horizon
-/// where the last step is not free (`last`, `average`), with a relative error below 1e-11: neighbouring
-/// steps are summed in panels that are halved until they are exact enough, and walked where they never are.
-/// A free last step takes O(t) with either: the steps of one schedule at a time are laid out. Results do
-/// not depend on the number of threads. Throws std::invalid_argument naming the item for a segment or
-/// horizon out of range.
+/// Method::direct lays out and walks every step, O(t) a horizon. Method::fast takes O(log t) a horizon,
+/// with a relative error below 1e-11: neighbouring steps are summed in panels that are halved until they
+/// are exact enough, and walked where they never are. Where the last step is free and a schedule is so
+/// rough that most of its steps would be walked, or short, it is laid out, one at a time. Results do not
+/// depend on the number of threads. Throws std::invalid_argument naming the item for a segment or horizon
+/// out of range.
 void terms(const SegmentBatch& batch, const Options& options, const Terms& out);
 
 /// The learning rates of a schedule of `count` segments, one a step.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,20 +91,46 @@ def executor(scheduler: str | None) -> Iterator[Any]:
         from distributed import Client
     except ModuleNotFoundError:
         raise ImportError('--scheduler needs dask: pip install "cvxbound[sweep]"') from None
-    place = "address" if "://" in scheduler else "scheduler_file"
-    if place == "scheduler_file" and not Path(scheduler).is_file():
+    with Client(_address(scheduler), set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        yield client
+
+
+def _address(scheduler: str) -> str:
+    """The address of a dask scheduler, checked: a client of one that is none never ends."""
+    from distributed.comm.addressing import get_address_host
+
+    address = scheduler if "://" in scheduler else _address_in(scheduler)
+    try:
+        get_address_host(address)
+    except ValueError as error:
+        raise UsageError(f"--scheduler: {scheduler} has no address of one: {error}") from None
+    return address
+
+
+def _address_in(file: str) -> str:
+    """The address in the file of a scheduler."""
+    if not Path(file).is_file():
         raise UsageError(
             "--scheduler: expected an address such as tcp://host:8786, or the file of a scheduler, "
-            f"got {scheduler!r}"
+            f"got {file!r}"
         )
-    with Client(**{place: scheduler}, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        yield client
+    try:
+        address = json.loads(Path(file).read_bytes())["address"]
+    except (ValueError, TypeError, KeyError):
+        address = None
+    if not isinstance(address, str):
+        raise ValueError(
+            f'{file}: expected JSON with the "address" of a scheduler, as from '
+            "`dask scheduler --scheduler-file`"
+        )
+    return address
 
 
 def run(
     plan: Plan, store: str, engine: Any, threads: int | None, show: Callable[[Progress], None]
 ) -> SweepRun:
     """Compute what the store does not have; blocks that fail are reported, not raised."""
+    _check_named(store)
     kernels, start = 0, time.monotonic()
 
     def progress(event: Progress) -> None:
@@ -157,12 +184,18 @@ def _look(store: str) -> tuple[Contents, xarray.Dataset]:
     """Open a store; its status is never ahead of what is read of it afterwards."""
     from ..sweeps._store import Store
 
+    _check_named(store)
     opened = Store.open(store)
     status, data = opened.status(), opened.dataset()
     sizes = {str(dim): size for dim, size in data.sizes.items()}
     scalars = sorted(str(name) for name, each in data.coords.items() if not each.dims)
     fixed = {name: data[name].item() for name in scalars}
     return Contents(store, status, sizes, fixed, dict(data.attrs)), data
+
+
+def _check_named(store: str) -> None:
+    if not store:
+        raise UsageError("the store: expected a folder or a URL, got an empty name")
 
 
 def _columns(data: xarray.Dataset, found: xarray.Dataset) -> tuple[str, ...]:

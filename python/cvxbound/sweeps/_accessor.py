@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -174,8 +174,10 @@ class SweepAccessor:
 
         Raises
         ------
+        TypeError
+            `dim` is no name.
         ValueError
-            There is no such dimension.
+            There is no such dimension, or a dimension is empty.
 
         Notes
         -----
@@ -193,7 +195,7 @@ class SweepAccessor:
         >>> float(best.cooldown), round(float(best.gamma), 3), round(float(best.omega), 4)
         (0.2, 0.025, 0.1093)
         """
-        terms = self._terms(gamma, D, G, tuned=None)
+        terms = self._terms(gamma, D, G)
         return _Search(terms, _reduced(dim, terms.dims)).result(self._omega_attrs(terms))
 
     # --- what the dataset holds -------------------------------------------------------------------
@@ -210,22 +212,19 @@ class SweepAccessor:
     def _free(self) -> tuple[str, ...]:
         return tuple(self._data.attrs.get("free", " ".join(SCALES)).split())
 
-    def _terms(self, gamma: Any, D: Any, G: Any, tuned: bool | None = False) -> _Terms:
-        """Terms and scales; `tuned`: without gamma, or, for None, only where there is none."""
+    def _terms(self, gamma: Any, D: Any, G: Any, *, tuned: bool = False) -> _Terms:
+        """Terms and scales, without gamma where it is to be tuned."""
         data = self._checked()
-        found: dict[str, xr.DataArray | None] = {"gamma": None}
+        if tuned:
+            data = data.drop_vars("gamma", errors="ignore")
         for name, value in {"gamma": gamma, "D": D, "G": G}.items():
             if value is not None:
                 if name not in self._free:
                     raise ValueError(self._not_free(name))
-                data, found[name] = _with_scale(data, name, value)
-            elif name in data.coords and not (name == "gamma" and tuned):
-                found[name] = data.coords[name]
-            elif name != "gamma":
-                found[name] = xr.DataArray(1.0)
-        if tuned:
-            data = data.drop_vars("gamma", errors="ignore")
-        return _Terms(data, found["gamma"], found["D"], found["G"])  # type: ignore[arg-type]
+                data = _with_scale(data, name, value)
+        # Looked up at the end: a coordinate carries those beside it along.
+        one, scales = xr.DataArray(1.0), data.coords
+        return _Terms(data, scales.get("gamma"), scales.get("D", one), scales.get("G", one))
 
     def _not_free(self, name: str) -> str:
         if name == "gamma" and name not in self._data.coords:
@@ -282,7 +281,7 @@ class _Terms(NamedTuple):
         return tuple(dict.fromkeys((*self.distance.dims, *free)))
 
 
-def _with_scale(data: xr.Dataset, name: str, value: Any) -> tuple[xr.Dataset, xr.DataArray]:
+def _with_scale(data: xr.Dataset, name: str, value: Any) -> xr.Dataset:
     """A dataset with other values of gamma, D or G."""
     data = data.drop_vars(name, errors="ignore")
     if not isinstance(value, xr.DataArray):
@@ -295,8 +294,9 @@ def _with_scale(data: xr.Dataset, name: str, value: Any) -> tuple[xr.Dataset, xr
     else:
         positive_array(value.values, name)
         value = value.reset_coords(drop=True) if name in value.coords else value
-    data = data.assign_coords({name: value})
-    return data, data.coords[name]
+    if not value.size:
+        raise ValueError(f"{name} is empty: expected at least one value")
+    return data.assign_coords({name: value})
 
 
 def _sqrt(values: xr.DataArray) -> xr.DataArray:
@@ -306,6 +306,8 @@ def _sqrt(values: xr.DataArray) -> xr.DataArray:
 def _reduced(dim: str | Sequence[str] | None, dims: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     if dim is None:
         return tuple(each for each in dims if each not in ("kind", "horizon"))
+    if not isinstance(dim, Iterable):
+        raise TypeError(f"dim must be the name of a dimension, or several; got {dim!r}")
     wanted = [dim] if isinstance(dim, str) else list(dim)
     for each in wanted:
         if each not in dims:
@@ -323,13 +325,16 @@ class _Search:
         self.terms, self.reduced = terms, reduced
         self.grid = terms.distance.dims
         self.scales = terms.scales
+        self.sizes = {dim: self._size(dim) for dim in terms.dims}
+        for dim, size in self.sizes.items():
+            if not size:
+                raise ValueError(f"dimension {dim!r} is empty, so there is no best cell")
         self.positions: dict[Hashable, int] = {}  # of what is best on its own
         self.rates: Float | None = None  # of gamma, in order, where two of them are enough
         self._settle()
         free = [dim for dim in terms.dims if dim not in self.grid]
         self.free = [dim for dim in free if dim not in self.positions and dim != self._rate_dim]
         self.dims = [*self.grid, *self.free]
-        self.sizes = {dim: self._size(dim) for dim in terms.dims}
         self.searched = [dim for dim in self.dims if dim in reduced]
         self.kept = [dim for dim in self.dims if dim not in reduced]
         shape = [self.sizes[dim] for dim in self.kept]
@@ -494,12 +499,12 @@ def _tiles(shape: Sequence[int], whole: Sequence[int], room: int) -> Iterator[tu
     """Cut an array in C order into pieces of whole blocks, of about `room` entries."""
     tile = [min(block, size) for block, size in zip(whole, shape, strict=True)]
     for axis in reversed(range(len(shape))):
-        if math.prod(tile) > room // 2 or not shape[axis]:
+        if math.prod(tile) > room // 2:
             break
         tile[axis] = min(tile[axis] * (room // math.prod(tile)), shape[axis])
         if tile[axis] < shape[axis]:
             break
-    starts = (range(0, size, max(step, 1)) for size, step in zip(shape, tile, strict=True))
+    starts = (range(0, size, step) for size, step in zip(shape, tile, strict=True))
     for corner in itertools.product(*starts):
         ends = zip(corner, tile, shape, strict=True)
         yield tuple(slice(start, min(start + step, size)) for start, step, size in ends)

@@ -27,7 +27,23 @@ from .._messages import did_you_mean
 from .._segments import MOST_STEPS
 from ._identity import identity_of, name_of
 
-__all__ = ["ABSOLUTE", "SCALES", "Axis", "Dim", "Family", "Zip", "parse"]
+__all__ = [
+    "ABSOLUTE",
+    "LENGTHS",
+    "SCALES",
+    "SEQUENCES",
+    "Axis",
+    "Dim",
+    "Family",
+    "Zip",
+    "axis_of",
+    "coupled",
+    "dim_of",
+    "is_sequence",
+    "parameter",
+    "parse",
+    "plain",
+]
 
 SCALES = ("gamma", "D", "G")
 """What scales a bound; free wherever the schedule does not depend on it."""
@@ -96,20 +112,23 @@ class Family:
             return ()
         return tuple(name for name in SCALES if name in named)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Refuse parameters that it does not take, and miss those that it needs."""
-        for name in names:
-            if name in _TAKEN:
-                raise ValueError(f"an axis cannot be called {name!r}: the result has its own")
+    def check(self, name: str) -> None:
+        """Refuse a parameter that it does not take."""
+        if name in _TAKEN:
+            raise ValueError(f"an axis cannot be called {name!r}: the result has its own")
         if self.parameters is None:
             return
         known = (*self.parameters, *SCALES, *(ABSOLUTE if self.native else ()))
+        if name not in known:
+            raise TypeError(
+                str(did_you_mean(name, dict.fromkeys(known), f"parameter of {self.name}"))
+            )
+
+    def check_all(self, names: Sequence[str]) -> None:
+        """Refuse parameters that it does not take, and miss those that it needs."""
         for name in names:
-            if name not in known:
-                raise TypeError(
-                    str(did_you_mean(name, dict.fromkeys(known), f"parameter of {self.name}"))
-                )
-        for name, each in self.parameters.items():
+            self.check(name)
+        for name, each in (self.parameters or {}).items():
             needed = each.default is each.empty or name in self.scales
             if needed and name not in names:
                 raise TypeError(f"{self.name} needs {name}; give a value or an axis")
@@ -211,7 +230,7 @@ def coupled(dim: str | None, axes: Mapping[str, Any]) -> Zip:
         raise TypeError(f"dim must be a name, got {dim!r}")
     lengths = {}
     for name, raw in axes.items():
-        if not _is_sequence(raw):
+        if not is_sequence(raw):
             raise TypeError(f"zip takes axes, lists of values; {name} is {raw!r}")
         lengths[name] = len(raw)
     if len(set(lengths.values())) > 1:
@@ -232,18 +251,26 @@ def parse(family: Family, zips: Sequence[object], axes: Mapping[str, Any]) -> Ax
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name} is given twice")
-    family.check(names)
+    family.check_all(names)
     for each in zips:
         assert isinstance(each, Zip)
-        dims.append(_dim(family, each.dim, each.axes))
+        dims.append(dim_of(family, each.dim, each.axes))
     fixed = {}
     for name, raw in axes.items():
-        if _is_axis(family, name, raw):
-            dims.append(_dim(family, name, {name: raw}))
+        value = parameter(family, name, raw)
+        if isinstance(value, Dim):
+            dims.append(value)
         else:
-            fixed[name] = _fixed(family, name, raw)
+            fixed[name] = value
     _check_dims(dims, names)
     return Axes(tuple(dims), fixed)
+
+
+def parameter(family: Family, name: str, raw: Any) -> Dim | Any:
+    """Check one parameter: a dimension of its own, or what is the same for all cells."""
+    if _is_axis(family, name, raw):
+        return dim_of(family, name, {name: raw})
+    return _fixed(family, name, raw)
 
 
 def _check_dims(dims: Sequence[Dim], names: Sequence[str]) -> None:
@@ -256,8 +283,9 @@ def _check_dims(dims: Sequence[Dim], names: Sequence[str]) -> None:
             )
 
 
-def _dim(family: Family, name: str, axes: Mapping[str, Any]) -> Dim:
-    parsed = tuple(_axis(family, each, raw) for each, raw in axes.items())
+def dim_of(family: Family, name: str, axes: Mapping[str, Any]) -> Dim:
+    """Check a dimension: its axes one by one, and that no value comes twice."""
+    parsed = tuple(axis_of(family, each, raw) for each, raw in axes.items())
     codes = np.zeros(parsed[0].values.size, np.int64)
     for axis in parsed:
         codes = np.unique(codes * (int(axis.codes.max()) + 1) + axis.codes, return_inverse=True)[1]
@@ -284,7 +312,8 @@ def _first_repeat(codes: NDArray[Any]) -> tuple[int, int]:
     raise AssertionError
 
 
-def _axis(family: Family, name: str, raw: Any) -> Axis:
+def axis_of(family: Family, name: str, raw: Any) -> Axis:
+    """Check an axis by itself."""
     values = _as_values(name, raw)
     if not values.size:
         raise ValueError(f"axis {name} is empty; leave it out, or give values")
@@ -297,6 +326,7 @@ def _axis(family: Family, name: str, raw: Any) -> Axis:
     check = _check_of(family, name)
     if check is None:
         _check_portable(name, values)
+        _check_hashable(name, values)
         return Axis(name, values)
     if values.dtype == object:
         good = np.empty_like(values)
@@ -310,12 +340,13 @@ def _axis(family: Family, name: str, raw: Any) -> Axis:
 
 
 def _fixed(family: Family, name: str, raw: Any) -> Any:
-    value = _plain(raw)
+    value = plain(raw)
     check = _check_of(family, name)
     if check is not None:
         return check(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
+    _as_values(name, [value])  # what a coordinate can hold
     _check_portable(name, [value])
     return value
 
@@ -331,6 +362,17 @@ def _check_portable(name: str, values: Any) -> None:
             raise TypeError(f"{name}: {error}") from None
 
 
+def _check_hashable(name: str, values: NDArray[Any]) -> None:
+    """Refuse values that cannot be told apart, and so cannot be labels."""
+    for i, value in enumerate(values if values.dtype == object else ()):
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"axis {name} at index {i}: expected a number, a text or a function, got {value!r}"
+            ) from None
+
+
 def _checked(check: Callable[[Any], Any], value: Any, where: str) -> Any:
     try:
         return check(value)
@@ -341,7 +383,8 @@ def _checked(check: Callable[[Any], Any], value: Any, where: str) -> Any:
 # --- values ---------------------------------------------------------------------------------------
 
 
-def _is_sequence(raw: Any) -> bool:
+def is_sequence(raw: Any) -> bool:
+    """Whether this is a list, a tuple, a range or an array, but no schedule."""
     if isinstance(raw, (list, tuple, range)):
         return True
     is_array = hasattr(raw, "__array__") and not isinstance(raw, schedules.Schedule)
@@ -350,19 +393,19 @@ def _is_sequence(raw: Any) -> bool:
 
 def _is_axis(family: Family, name: str, raw: Any) -> bool:
     """Whether these are several values, or one that is a sequence."""
-    if not _is_sequence(raw):
+    if not is_sequence(raw):
         return False
     if family.native and name in SEQUENCES:
-        return bool(len(raw)) and all(_is_sequence(each) for each in raw)
+        return bool(len(raw)) and all(is_sequence(each) for each in raw)
     return True
 
 
 def _as_values(name: str, raw: Any) -> NDArray[Any]:
     array = np.asarray(raw) if isinstance(raw, range) or hasattr(raw, "__array__") else None
-    if array is not None and array.ndim == 1 and array.dtype.kind in "biuf":
+    if array is not None and array.ndim == 1 and _is_held(array):
         kinds: dict[str, type] = {"b": np.bool_, "f": np.float64}
         return array.astype(kinds.get(array.dtype.kind, np.int64))
-    items = [_plain(each) for each in (raw if array is None else array)]
+    items = [plain(each) for each in (raw if array is None else array)]
     if name in LENGTHS and len({type(each) for each in items if _is_number(each)}) > 1:
         raise ValueError(
             f"axis {name} must be all int (steps) or all float (fractions of the steps), got both; "
@@ -373,19 +416,26 @@ def _as_values(name: str, raw: Any) -> NDArray[Any]:
             try:
                 return np.array(items, kind)
             except OverflowError:
-                raise ValueError(f"{name} has a number of more than 64 bits") from None
+                raise ValueError(f"{name} has an integer of more than 63 bits") from None
     values = np.empty(len(items), object)
     for i, each in enumerate(items):
         values[i] = each
     return values
 
 
-def _plain(value: Any) -> Any:
+def _is_held(array: NDArray[Any]) -> bool:
+    """Whether an array of numbers is one of bool, int64 or float64 without a change."""
+    if array.dtype.kind == "u":
+        return not (array > np.iinfo(np.int64).max).any()
+    return array.dtype.kind in "bif"
+
+
+def plain(value: Any) -> Any:
     """A value that nothing changes later, of Python's own types where it is a number."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, (list, tuple, range)):
-        return tuple(_plain(each) for each in value)
+        return tuple(plain(each) for each in value)
     return value
 
 

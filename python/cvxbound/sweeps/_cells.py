@@ -28,7 +28,8 @@ _PIECE = 2**16  # kernels that are worked on at a time
 _MOST_CHECKED = 200_000  # kernels that are checked when a plan is made
 _SAMPLE = 4  # kernels of a piece that are walked to verify the others
 _SHARE = 0.05  # of the steps of a piece that the walks of the sample may take, beyond the first
-_LONGEST = 10**8  # steps of a schedule that is walked to verify others: a tenth of a second
+_LONGEST = 10**8  # steps of a schedule that is walked to verify others: a tenth of a second,
+_LONGEST_SEARCH = 2**18  # and where its last step is free
 _AGREEMENT = 1e-11
 _MOST_STEPS = 2**22  # of schedules of functions that are evaluated together
 
@@ -67,6 +68,10 @@ class Pair(NamedTuple):
         horizons = 1 if plan.at is None else len(plan.at.values)
         shape = (len(plan.kinds), cells, horizons)
         return cls(np.full(shape, np.nan), np.full(shape, np.nan))
+
+    def pick(self, index: Any) -> Pair:
+        """Some cells."""
+        return Pair(self.distance[:, index], self.noise[:, index])
 
     def put(self, index: Any, found: Pair) -> None:
         """Fill in some cells."""
@@ -156,12 +161,27 @@ def _params(plan: Plan, cells: Cells) -> dict[str, Any]:
         bad = np.flatnonzero(params[ratio] > 1)
         if bad.size:
             why = f"{name} is above gamma, the peak"
-            raise _no_schedule(plan, cells.kernels[bad[0]], why, _leave_out(f"{name} <= gamma"))
+            raise _no_schedule(plan, cells.kernels[bad[0]], why, _hint(f"{name} <= gamma"))
     return params
 
 
-def _leave_out(condition: str = "...") -> str:
+def _hint(condition: str) -> str:
     return f"; where={condition!r} leaves such cells out"
+
+
+def _leave_out(plan: Plan, kernel: int) -> str:
+    """A condition for cells that no comparison of parameters tells apart: all but this one."""
+    index = np.unravel_index(kernel, plan.shape) if plan.dims else ()
+    pairs = [
+        (axis.name, _python(axis.values[i]))
+        for dim, i in zip(plan.dims, index, strict=True)
+        for axis in dim.axes
+    ]
+    if plan.kernels == 1 or not all(isinstance(value, (int, float, str)) for _, value in pairs):
+        return ""  # no other cell is left, or an expression would need sequences
+    cell = " and ".join(f"{name} == {value!r}" for name, value in pairs)
+    condition = f"not ({cell})"
+    return f"; where={condition!r} leaves this cell out"
 
 
 def _pick(value: Any, index: Any) -> Any:
@@ -187,31 +207,53 @@ def _horizons(plan: Plan, steps: NDArray[np.int64]) -> NDArray[np.int64]:
 def _verified(plan: Plan, cells: Cells, nthreads: int | None) -> Pair:
     """The terms of schedules made of segments, compared to walks of a few of them."""
     found = _native(plan, cells, "auto", nthreads)
-    fast = [i for i, kind in enumerate(plan.kinds) if not has_free_step([kind], plan.last_step)]
-    if not fast:
-        return found
-    sample = _sample(cells)
-    if not sample.size:
-        return found
-    walked = _native(plan, cells.pick(sample), "direct", nthreads, fast)
-    for ours, exact in zip(found, walked, strict=True):
-        if not _agree(ours[fast][:, sample], exact[fast]):
-            some = ", ".join(plan.in_words(int(kernel)) for kernel in cells.kernels[sample])
-            log.warning(
-                "%s: the fast evaluation is off in one of these cells: %s; all around them are "
-                "walked instead",
-                plan.family.name,
-                some,
-            )
-            return _native(plan, cells, "direct", nthreads)
+    for i, kind in enumerate(plan.kinds):
+        longest = _LONGEST_SEARCH if has_free_step([kind], plan.last_step) else _LONGEST
+        sample = _sample(cells, longest)
+        if not sample.size:
+            continue
+        some = cells.pick(sample)
+        walked = _native(plan, some, "direct", nthreads, [i])
+        if _agree(plan, some, i, found.pick(sample), walked):
+            continue
+        log.warning(
+            "%s: the fast evaluation of %s is off in one of these cells: %s; all around them that "
+            "are not longer than %d steps are walked instead",
+            plan.family.name,
+            kind,
+            ", ".join(plan.in_words(int(kernel)) for kernel in some.kernels),
+            longest,
+        )
+        short = np.flatnonzero(cells.each("steps") <= longest)
+        walked = _native(plan, cells.pick(short), "direct", nthreads, [i])
+        for ours, theirs in zip(found, walked, strict=True):
+            ours[i, short] = theirs[i]
     return found
 
 
-def _agree(ours: Float, exact: Float) -> bool:
-    return np.allclose(ours, exact, rtol=_AGREEMENT, atol=0, equal_nan=True)
+def _agree(plan: Plan, cells: Cells, kind: int, ours: Pair, exact: Pair) -> bool:
+    """Whether the terms of a kind are the same; where a last step is searched, the bounds.
+
+    These are flat there, so that terms tell less than they seem to.
+    """
+    terms_of = [(pair.distance[kind], pair.noise[kind]) for pair in (ours, exact)]
+    if has_free_step([plan.kinds[kind]], plan.last_step):
+        weight = _weight(plan, cells)
+        compared = [_bound(distance, noise, weight) for distance, noise in terms_of]
+    else:
+        compared = [np.array(both) for both in terms_of]
+    a, b = compared
+    return np.allclose(a, b, rtol=_AGREEMENT, atol=0, equal_nan=True)
 
 
-def _sample(cells: Cells) -> NDArray[np.int64]:
+def _bound(distance: Float, noise: Float, weight: Float | None) -> Float:
+    """The bound, (cells, horizons), for D = G = 1; the best one without a weight."""
+    if weight is None:
+        return np.asarray(2 * np.sqrt(distance) * np.sqrt(noise))
+    return np.asarray(distance / weight[:, None] + weight[:, None] * noise)
+
+
+def _sample(cells: Cells, longest: int) -> NDArray[np.int64]:
     """A few cells, always the same ones, that take little time to walk compared to all."""
     count = cells.kernels.size
     random = np.random.default_rng(int(cells.kernels[0]))
@@ -219,7 +261,7 @@ def _sample(cells: Cells) -> NDArray[np.int64]:
     steps = cells.each("steps").astype(np.float64)
     within = np.searchsorted(np.cumsum(steps[chosen]), _SHARE * steps.sum(), "right")
     chosen = chosen[: max(int(within), 1)]
-    return chosen[steps[chosen] <= _LONGEST]
+    return chosen[steps[chosen] <= longest]
 
 
 def _native(
@@ -239,11 +281,12 @@ def _native(
         table = _table(plan, some, params)
         weight, horizons = _weight(plan, some), _horizons(plan, some.each("steps"))
         for i in range(len(plan.kinds)) if kinds is None else kinds:
-            is_free = has_free_step([plan.kinds[i]], plan.last_step)
+            kind = plan.kinds[i]
+            is_free = has_free_step([kind], plan.last_step)
             result.distance[i, group], result.noise[i, group] = split(
                 table,
                 horizons,
-                kind=plan.kinds[i],
+                kind=kind,
                 last_step=plan.last_step,
                 weight=weight if is_free else None,
                 method=method,
@@ -298,7 +341,8 @@ def _table(plan: Plan, cells: Cells, params: Mapping[str, Any]) -> NDArray[np.vo
     try:
         schedules.segment_table(plan.family.name, one, 1)
     except ValueError as error:
-        raise _no_schedule(plan, cells.kernels[start], error, _leave_out()) from None
+        kernel = int(cells.kernels[start])
+        raise _no_schedule(plan, kernel, error, _leave_out(plan, kernel)) from None
     raise AssertionError("a cell has no schedule among others, and one by itself")
 
 

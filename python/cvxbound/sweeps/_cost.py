@@ -25,7 +25,8 @@ _MOST_KERNELS = 2**20  # in a block
 
 _SEGMENTS = 4e-6  # a horizon of a schedule made of segments
 _WALK = 4e-9  # a step of a walk
-_SEARCH = 15  # walks for a free last step
+_SEARCH = 15  # walks for a free last step, and
+_SEARCH_SEGMENTS = 3e-4  # the most it takes for a schedule made of segments
 _CALL = 8e-5  # a schedule of a function, and
 _STEP = 3e-8  # each of its steps
 _UNKNOWN_STEPS = 10_000  # of a schedule of a function that has no parameter `steps`
@@ -50,7 +51,8 @@ def kernel_seconds(plan: Plan) -> float:
     seconds = 0.0 if native else _CALL + _STEP * steps
     for kind in plan.kinds:
         if _cells.has_free_step([kind], plan.last_step):
-            seconds += horizons * _SEARCH * _WALK * steps
+            limit = _SEARCH_SEGMENTS if native else math.inf
+            seconds += horizons * min(limit, _SEARCH * _WALK * steps)
         else:
             seconds += horizons * min(_SEGMENTS if native else math.inf, _WALK * steps)
     return seconds

@@ -17,7 +17,7 @@ from .._arrays import Float, steps_of, thread_count, whole_number
 from .._messages import counted, did_you_mean
 from .._names import check_names
 from . import _cells, _cost, _identity, _where
-from ._axes import ABSOLUTE, LENGTHS, SCALES, Axes, Axis, Dim, Family, parse
+from ._axes import ABSOLUTE, LENGTHS, SCALES, Axes, Axis, Dim, Family, is_sequence, parse, plain
 from ._errors import SweepError
 from ._where import Where
 
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
     from .._names import Device
     from ._engine import Progress
 
-__all__ = ["At", "Plan", "make_plan"]
+__all__ = ["VARIABLES", "At", "Plan", "make_plan"]
 
 T = TypeVar("T")
 
 FORMAT = 1  # of what is identified
 
-_VARIABLES = {
+VARIABLES = {
     "distance": "distance of omega = D^2 distance / gamma + G^2 gamma noise",
     "noise": "noise of omega = D^2 distance / gamma + G^2 gamma noise",
 }
+"""What a sweep computes and stores, with the name of each for plots."""
 
 
 class At(NamedTuple):
@@ -48,13 +49,14 @@ class At(NamedTuple):
     @classmethod
     def of(cls, at: Any) -> At:
         """What the user gave."""
-        is_dim = isinstance(at, (Sequence, range)) or np.ndim(at) > 0
-        values = np.asarray(at).tolist() if is_dim else [np.asarray(at).item()]
-        if isinstance(at, str) or not all(type(each) in (int, float) for each in values):
+        given = plain(np.asarray(at) if hasattr(at, "__array__") else at)
+        is_dim = isinstance(given, tuple)
+        values = given if is_dim else (given,)
+        if not all(type(each) in (int, float) for each in values):
             raise TypeError(f"at must be steps (int) or fractions of the run (float), got {at!r}")
         if not values:
             raise ValueError("at is empty: expected at least one horizon")
-        if is_dim and len({isinstance(each, (int, np.integer)) for each in at}) > 1:
+        if len({type(each) for each in values}) > 1:
             raise ValueError(f"at must be all int (steps) or all float (fractions), got {at!r}")
         for each in values:
             good = each >= 1 if isinstance(each, int) else 0 < each <= 1
@@ -64,7 +66,13 @@ class At(NamedTuple):
                 )
         if len(set(values)) < len(values):
             raise ValueError(f"at has a horizon twice: {at!r}")
-        return cls(tuple(values), is_dim)
+        return cls(values, is_dim)
+
+    def __str__(self) -> str:
+        told = ", ".join(map(str, self.values[:4])) + ", ..." * (len(self.values) > 4)
+        if isinstance(self.values[0], float):
+            return f"at {told} of the run"
+        return f"at step{'s' * (len(self.values) > 1)} {told}"
 
     def steps(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
         """Horizons of schedules of so many steps, (cells, horizons); 0 where there is none."""
@@ -162,7 +170,7 @@ class Plan:
     @property
     def variable_attrs(self) -> dict[str, dict[str, str]]:
         """Attributes of ``distance`` and ``noise``."""
-        return {name: {"long_name": text, "units": "1"} for name, text in _VARIABLES.items()}
+        return {name: {"long_name": text, "units": "1"} for name, text in VARIABLES.items()}
 
     @property
     def _horizons(self) -> int:
@@ -453,7 +461,7 @@ class Plan:
             "on_failure": failures.__setitem__,
         }
         if store is None:
-            arrays = {name: np.full(self.variable_shape, np.nan) for name in _VARIABLES}
+            arrays = {name: np.full(self.variable_shape, np.nan) for name in VARIABLES}
 
             def keep(block: int, found: dict[str, Float]) -> None:
                 for name, values in found.items():
@@ -474,7 +482,7 @@ class Plan:
     def _dataset(self, arrays: Mapping[str, Float]) -> xarray.Dataset:
         template, attrs = self.template(), self.variable_attrs
         dims = self.variable_dims
-        return template.assign({name: (dims, arrays[name], attrs[name]) for name in _VARIABLES})
+        return template.assign({name: (dims, arrays[name], attrs[name]) for name in VARIABLES})
 
     # --- words ------------------------------------------------------------------------------------
 
@@ -489,19 +497,17 @@ class Plan:
     @property
     def _title(self) -> str:
         """The plan in a line."""
-        grid = " x ".join(f"{dim.name} {dim.size:,}" for dim in self.dims) or "one cell"
-        if self.at is None:
-            horizons = "final step"
-        else:
-            horizons = f"at {', '.join(map(str, self.at.values[:4]))}"
-            horizons += ", ..." * (len(self.at.values) > 4)
+        several = [f"{dim.name} {dim.size:,}" for dim in self.dims if dim.size > 1]
+        single = [dim.in_words(0, 1) for dim in self.dims if dim.size == 1]
+        grid = ", ".join(filter(None, [" x ".join(several), *single])) or "one cell"
+        horizons = "final step" if self.at is None else str(self.at)
         return f"{self.family.name}: {grid}; {', '.join(self.kinds)}; {horizons}"
 
     def __repr__(self) -> str:
         several = {"kinds": len(self.kinds), "horizons": self._horizons}
         cells = [
             _many(self.kernels, "kernel"),
-            *(f"{dim.size:,} free ({dim.name})" for dim in self.free_dims),
+            *(f"{dim.size:,} free ({dim.name})" for dim in self.free_dims if dim.size > 1),
             *(f"{count} {what}" for what, count in several.items() if count > 1),
         ]
         blocks = _many(self.block_count, "block")
@@ -536,8 +542,8 @@ def make_plan(
     """Check what the user gave, and lay out the blocks."""
     source = Family.of(family)
     axes = parse(source, zips, given)
-    kind_is_dim = not isinstance(kind, str)
-    kinds = (kind,) if isinstance(kind, str) else tuple(kind)
+    kind_is_dim = is_sequence(kind)
+    kinds = plain(tuple(kind)) if kind_is_dim else (kind,)
     check_names(last_step=last_step)
     for each in kinds:
         check_names(kind=each)
@@ -658,10 +664,10 @@ def _many(count: int, what: str) -> str:
 
 def _bytes(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:  # which three digits do not round up to the next unit
             return f"{count:.3g} {unit}"
         count /= 1000
-    return f"{count:.3g} TB"
+    return f"{count:,.3g} TB" if count < 999.5 else f"{count:,.0f} TB"
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import schedules
 from .._messages import did_you_mean
+from ._axes import LENGTHS, Family, Zip, axis_of, coupled, dim_of, parameter
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ._axes import Zip
     from ._plan import Plan
 
 __all__ = ["read_plan"]
@@ -78,6 +78,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     text = path.read_bytes()
     try:
         return _plan(_parsed(text), path.parent)
+    except RecursionError:
+        raise ValueError(f"{path}: its values are nested too deeply") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -115,38 +117,60 @@ def _plan(document: Mapping[str, Any], folder: Path) -> Plan:
     for key in axes:
         if key in _SETTINGS:
             raise ValueError(f"axes.{key}: of the whole plan, not of an axis; put it above [axes]")
+    found = _family(document["family"], folder)
+    family = Family.of(found)
     settings = {key: document[key] for key in _SETTINGS[1:] if key in document}
     return sweep(
-        _family(document["family"], folder),
-        *_zips(document.get("zip", [])),
+        found,
+        *_zips(document.get("zip", []), family),
         **{"last_step": "repeat", **settings},
-        **{key: _values(value, f"axes.{key}", key) for key, value in axes.items()},
+        **{key: _single(family, key, value) for key, value in axes.items()},
     )
 
 
-def _zips(tables: object) -> list[Zip]:
-    from . import zip as coupled
+def _single(family: Family, key: str, value: object) -> Any:
+    """The values of a parameter by itself, checked here so that an error has its path."""
+    values = _values(value, f"axes.{key}", key)
+    with _at(f"axes.{key}", _hint(key, values)):
+        family.check(key)
+        parameter(family, key, values)
+    return values
 
+
+def _zips(tables: object, family: Family) -> list[Zip]:
     if not isinstance(tables, list) or not all(isinstance(each, Mapping) for each in tables):
         _refuse("zip", "tables, each below its own [[zip]]", tables)
-    found = []
-    for i, table in enumerate(tables):
-        dim = table.get("dim")
-        axes = {
-            key: _values(value, f"zip[{i}].{key}", key, coupled=True)
-            for key, value in table.items()
-            if key != "dim"
-        }
-        with _at(f"zip[{i}]"):
-            found.append(coupled(dim, **axes))
+    return [_zip(table, f"zip[{i}]", family) for i, table in enumerate(tables)]
+
+
+def _zip(table: Mapping[str, Any], path: str, family: Family) -> Zip:
+    """Axes that are coupled, checked as `_single` does."""
+    axes = {}
+    for key, value in table.items():
+        if key == "dim":
+            continue
+        axes[key] = _values(value, f"{path}.{key}", key, is_coupled=True)
+        with _at(f"{path}.{key}", _hint(key, axes[key])):
+            family.check(key)
+            axis_of(family, key, axes[key])
+    with _at(path):
+        found = coupled(table.get("dim"), axes)
+        dim_of(family, *found)
     return found
 
 
-def _values(value: object, path: str, name: str, coupled: bool = False) -> Any:
+def _hint(key: str, values: object) -> str:
+    """What helps where fractions were generated, and steps may have been meant."""
+    if key not in LENGTHS or not isinstance(values, np.ndarray):
+        return ""
+    return "; whole = true makes them steps" * bool(values.dtype.kind == "f" and values.max() > 1)
+
+
+def _values(value: object, path: str, name: str, is_coupled: bool = False) -> Any:
     """The values of a parameter: a list, an array that a table generates, or a single value."""
     if isinstance(value, Mapping):
-        return _generated(value, path, name, coupled)
-    if coupled and not isinstance(value, list):
+        return _generated(value, path, name, is_coupled)
+    if is_coupled and not isinstance(value, list):
         _refuse(path, "a list, or a table that generates one", value)
     return _plain(value, path)
 
@@ -159,7 +183,7 @@ def _plain(value: object, path: str) -> Any:
     return value
 
 
-def _generated(table: Mapping[str, Any], path: str, name: str, coupled: bool) -> NDArray[Any]:
+def _generated(table: Mapping[str, Any], path: str, name: str, is_coupled: bool) -> NDArray[Any]:
     """The values that a table such as ``{linspace = [0.1, 1.0], num = 10}`` stands for."""
     kinds = [key for key in table if key in _GENERATORS]
     known = (*(kinds or _GENERATORS), *([] if kinds == ["arange"] else ["num"]), "whole")
@@ -184,7 +208,7 @@ def _generated(table: Mapping[str, Any], path: str, name: str, coupled: bool) ->
         _refuse(f"{path}.{kind}", "whole numbers below 2**53", table[kind])
     rounded: NDArray[Any] = np.rint(values).astype(np.int64)
     different = np.diff(rounded, prepend=rounded[0] - 1) != 0  # they are in order
-    return rounded if coupled else np.asarray(rounded[different])
+    return rounded if is_coupled else np.asarray(rounded[different])
 
 
 def _space(kind: str, ends: object, num: object, path: str) -> NDArray[Any]:
@@ -241,18 +265,19 @@ def _executed(path: Path) -> dict[str, Any]:
         raise ValueError(f"no such file: {path}")
     try:
         return runpy.run_path(str(path), run_name=path.stem)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path} failed: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager
-def _at(path: str) -> Iterator[None]:
-    """Let an error begin with the path of the key."""
+def _at(path: str, hint: str = "") -> Iterator[None]:
+    """Let an error begin with the path of the key, and end with what may help."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}{hint}") from error
 
 
 def _refuse(path: str, expected: str, got: object) -> NoReturn:
-    raise ValueError(f"{path}: expected {expected}, got {reprlib.repr(got)}")
+    told = "none" if got is None else reprlib.repr(got)  # which no value in TOML is
+    raise ValueError(f"{path}: expected {expected}, got {told}")

@@ -4,10 +4,14 @@ A store is a group of ``distance`` and ``noise``, cut into chunks that are the b
 the coordinates, and two arrays with one chunk a block: ``done``, and ``error``, why a block failed.
 A block is written before it is marked as done, and files are written whole or not at all, so that
 a run may be killed at any moment. Who may write what needs no lock: no two blocks share a file.
+
+What is not stored Zarr takes for zeros or NaN. So chunks are stored whatever is in them, and looked
+for: a block without one is not done, and a store without all of its coordinates is damaged.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import math
@@ -20,10 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 import numpy as np
 
 from .._core import __version__
+from .._messages import counted
 from ._errors import PlanMismatchError
+from ._plan import VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     import xarray
@@ -40,7 +46,6 @@ __all__ = ["FORMAT", "Status", "Store", "StoreError"]
 FORMAT = 1
 """Number of the layout; a store of another number is not opened."""
 
-VARIABLES = ("distance", "noise")
 _MARKS = ("done", "error")
 _FACTS = "cvxbound_sweep"  # the attribute of the group that makes it a store of a sweep
 _LONGEST_ERROR = 2000
@@ -77,6 +82,7 @@ class Store:
 
     def __init__(self, place: _Place, group: zarr.Group, *, writable: bool) -> None:
         self._place = place
+        self._group = group
         self._writable = writable
         self._facts = _facts(place, group)
         self._arrays = _arrays(place, group, self._facts["blocks"])
@@ -86,8 +92,9 @@ class Store:
         """Make the store of a plan, or open it where it exists.
 
         A local folder is built beside its place and renamed into it: nobody sees it half made, and
-        of several processes that create it at once all get the same one. Other Zarr stores are
-        written in place, last of all what makes them stores of a sweep.
+        of several processes that create it at once all get the same one. One that is killed then
+        may leave ``.NAME.*.part`` beside it, which nobody reads: delete it once no process is at
+        it. Other Zarr stores are written in place, last of all what makes them stores of a sweep.
 
         Parameters
         ----------
@@ -103,7 +110,7 @@ class Store:
         Raises
         ------
         FileExistsError
-            Something else is there; it is left as it is.
+            Something else is there, or the store is damaged; it is left as it is.
         FileNotFoundError
             The folder to make it in does not exist.
         PlanMismatchError
@@ -116,6 +123,7 @@ class Store:
             _make(place, plan)
         try:
             store = cls.open(target, mode="r+")
+            store._check_coordinates()
         except PlanMismatchError:
             raise
         except ValueError as error:
@@ -192,12 +200,13 @@ class Store:
 
     def pending(self, plan: Plan) -> NDArray[np.int64]:
         """Blocks of the plan's shard that are not done, in order."""
-        return np.setdiff1d(np.asarray(plan.blocks, np.int64), self._marked("done"))
+        return np.setdiff1d(np.asarray(plan.blocks, np.int64), self._done())
 
     def is_done(self, block: int) -> bool:
-        """Whether a block is done."""
+        """Whether a block is marked as done and its chunks are there."""
         with _access(self._place):
-            return bool(self._arrays["done"][block])
+            keys = [self._key(name, block) for name in ("done", *VARIABLES)]
+            return _exist(self._place.zarr, keys)
 
     def write(self, block: int, arrays: Mapping[str, NDArray[np.float64]]) -> None:
         """Write a block, then mark it as done.
@@ -216,8 +225,7 @@ class Store:
         """
         with self._writing():
             for name in VARIABLES:
-                array = self._arrays[name]
-                array.blocks[np.unravel_index(block, array.cdata_shape)] = arrays[name]
+                self._arrays[name].blocks[self._index(name, block)] = arrays[name]
             self._arrays["done"][block] = True
 
     def fail(self, block: int, message: str) -> None:
@@ -238,8 +246,8 @@ class Store:
         -----
         Lists the store and reads the errors, whatever the size of the sweep.
         """
-        done = self._marked("done")
-        failed = np.setdiff1d(self._marked("error"), done)
+        done = self._done()
+        failed = np.setdiff1d(self._stored("error"), done)
         errors = {int(block): self._error(int(block)) for block in failed}
         facts = self._facts
         return Status(facts["blocks"], len(done), errors, facts["hash"], facts["version"])
@@ -256,12 +264,14 @@ class Store:
         Raises
         ------
         ValueError
-            The coordinates are damaged.
+            The coordinates are damaged; later, when it is used, one of the blocks is.
         """
         import xarray
 
         from . import _accessor  # noqa: F401  # gives datasets their .cvx
+        from ._stored import with_stored
 
+        self._check_coordinates()
         with _reading(self._place):
             data: xarray.Dataset = xarray.open_zarr(
                 self._place.zarr,
@@ -272,6 +282,7 @@ class Store:
                 drop_variables=_MARKS,
             )
         del data.attrs[_FACTS]
+        data = with_stored(data, {name: self._arrays[name] for name in VARIABLES}, self.name)
         # As in memory: pandas and Matplotlib know strings as objects.
         words = {name: words for name, words in data.coords.items() if words.dtype.kind == "T"}
         return data.assign_coords({name: each.astype(object) for name, each in words.items()})
@@ -283,11 +294,46 @@ class Store:
         with _access(self._place):
             yield
 
-    def _marked(self, name: str) -> NDArray[np.int64]:
-        """Blocks that are marked: a chunk of nothing but its fill value is not stored."""
+    def _check_coordinates(self) -> None:
+        for name in self._facts["coords"]:
+            array = _array(self._place, self._group, name)
+            with _reading(self._place, f"the store is damaged: {name!r} cannot be read"):
+                array[...]
+                there, total = array.nchunks_initialized, array.nchunks
+            if there < total:
+                raise ValueError(
+                    f"{self.name}: the store is damaged: {name!r} has {there} of its "
+                    f"{counted(total, 'chunk')}"
+                )
+
+    def _done(self) -> NDArray[np.int64]:
+        """Blocks that are done: marks first, since chunks are there before them."""
+        done = self._stored("done")
+        for name in VARIABLES:
+            done = np.intersect1d(done, self._stored(name))
+        return done
+
+    def _stored(self, name: str) -> NDArray[np.int64]:
+        """Blocks that have their chunk of an array."""
+        shape = self._arrays[name].cdata_shape
+        steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
         with _access(self._place):
-            keys = _listed(self._place.zarr, f"{name}/c")
-        return np.array(sorted(int(key) for key in keys if key.isdigit()), np.int64)
+            keys = _keys(self._place, name)
+        found = [key.split("/")[2:] for key in keys if key.startswith(f"{name}/c")]
+        numbers = [
+            sum(int(i) * step for i, step in zip(index, steps, strict=True))
+            for index in found
+            if len(index) == len(steps) and all(map(str.isdigit, index))
+        ]
+        return np.array(sorted(numbers), np.int64)
+
+    def _index(self, name: str, block: int) -> tuple[Any, ...]:
+        """The chunk of a block in an array."""
+        return np.unravel_index(block, self._arrays[name].cdata_shape)
+
+    def _key(self, name: str, block: int) -> str:
+        """Where that chunk is stored."""
+        return "/".join((name, "c", *map(str, self._index(name, block))))
 
     def _error(self, block: int) -> str:
         try:
@@ -297,12 +343,13 @@ class Store:
 
 
 class _Facts(TypedDict):
-    """What identifies a store, beside its coordinates."""
+    """What a store says of itself: what it is for, and what belongs to it."""
 
     format: int
     version: str
     hash: str
     blocks: int
+    coords: list[str]
     identity: dict[str, Any]
 
 
@@ -319,6 +366,8 @@ class _Place(NamedTuple):
         """What the user named."""
         storage = _zarr().storage
         if isinstance(target, str):
+            if not target:
+                raise ValueError("a store is a path, a URL or a Zarr store object; got no name")
             target = target.removeprefix("file://")
         if isinstance(target, str) and "://" in target:
             return cls(
@@ -395,7 +444,7 @@ def _fill(store: zarr.abc.store.Store, plan: Plan) -> None:
     # Strings of fixed length have no place in the specification of Zarr v3.
     words = {name: words for name, words in template.coords.items() if words.dtype.kind == "U"}
     template = template.assign_coords({name: each.astype(object) for name, each in words.items()})
-    template.to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
+    template.to_zarr(store, mode="w-", zarr_format=3, consolidated=False, write_empty_chunks=True)
     group = _zarr().open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
     for name in VARIABLES:
         group.create_array(
@@ -404,6 +453,7 @@ def _fill(store: zarr.abc.store.Store, plan: Plan) -> None:
             chunks=plan.chunks,
             dtype="float64",
             fill_value=math.nan,
+            compressors=[_zarr().codecs.ZstdCodec(level=0), _zarr().codecs.Crc32cCodec()],
             dimension_names=plan.variable_dims,
             attributes=dict(plan.variable_attrs[name]),
         )
@@ -421,6 +471,7 @@ def _fill(store: zarr.abc.store.Store, plan: Plan) -> None:
         "version": __version__,
         "hash": plan.hash,
         "blocks": plan.block_count,
+        "coords": [str(name) for name in template.coords],
         "identity": plan.identity,
     }
     group.attrs[_FACTS] = facts
@@ -437,7 +488,7 @@ def _facts(place: _Place, group: zarr.Group) -> _Facts:
             f"{facts.get('version')}, and cvxbound {__version__} reads format {FORMAT}; use that "
             "version, or give another place"
         )
-    kinds = {"version": str, "hash": str, "blocks": int, "identity": dict}
+    kinds = {"version": str, "hash": str, "blocks": int, "coords": list, "identity": dict}
     wrong = [name for name, kind in kinds.items() if not isinstance(facts.get(name), kind)]
     if wrong:
         raise ValueError(f"{place.name}: the store is damaged: it does not tell its {wrong[0]}")
@@ -448,29 +499,67 @@ def _arrays(place: _Place, group: zarr.Group, blocks: int) -> dict[str, Any]:
     """The arrays that are written, each with a chunk a block."""
     arrays: dict[str, Any] = {}
     for name in (*VARIABLES, *_MARKS):
-        with _reading(place):
-            arrays[name] = group[name]
-        chunks = math.prod(arrays[name].cdata_shape)
+        found = _array(place, group, name)
+        chunks = math.prod(found.cdata_shape)
         if chunks != blocks:
             raise ValueError(
                 f"{place.name}: the store is damaged: {name!r} has {chunks} chunks for the "
                 f"{blocks} blocks"
             )
+        arrays[name] = _zarr().Array(
+            _zarr().AsyncArray(found.metadata, found.store_path, {"write_empty_chunks": True})
+        )
     return arrays
 
 
-def _listed(store: zarr.abc.store.Store, prefix: str) -> list[str]:
-    """Names below a prefix, as they are now."""
+def _array(place: _Place, group: zarr.Group, name: str) -> Any:
+    """An array that belongs to the store."""
+    with _reading(place, f"the store is damaged: {name!r} cannot be read"):
+        found = group.get(name)
+    if found is None:
+        raise ValueError(f"{place.name}: the store is damaged: {name}/zarr.json is missing")
+    return found
+
+
+def _keys(place: _Place, name: str) -> list[str]:
+    """Keys of what an array has stored, as they are now."""
+    if place.folder is None:
+        return _listed(place.zarr, f"{name}/", deep=True)
+    keys = []
+    for folder, _, files in os.walk(place.folder / name):  # unlike Zarr, without a stat of each
+        inside = Path(folder).relative_to(place.folder).as_posix()
+        keys += [f"{inside}/{file}" for file in files]
+    return keys
+
+
+def _listed(store: zarr.abc.store.Store, prefix: str, *, deep: bool = False) -> list[str]:
+    """Names right below a prefix, or the keys of all that is below it, as they are now."""
     from zarr.core.sync import sync
 
+    async def listed() -> list[str]:
+        listing = store.list_prefix if deep else store.list_dir
+        return [key async for key in listing(prefix)]
+
+    _forget(store)
+    return sync(listed())
+
+
+def _exist(store: zarr.abc.store.Store, keys: Sequence[str]) -> bool:
+    """Whether all of these are stored now."""
+    from zarr.core.sync import sync
+
+    async def exist() -> bool:
+        return all(await asyncio.gather(*map(store.exists, keys)))
+
+    _forget(store)
+    return sync(exist())
+
+
+def _forget(store: zarr.abc.store.Store) -> None:
+    """Drop what fsspec knows of a remote store: other processes write too."""
     remote = getattr(store, "fs", None)
     if remote is not None:
-        remote.invalidate_cache()  # other processes write too
-
-    async def listed() -> list[str]:
-        return [key async for key in store.list_dir(prefix)]
-
-    return sync(listed())
+        remote.invalidate_cache()
 
 
 @contextlib.contextmanager
@@ -489,7 +578,7 @@ def _access(place: _Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reading(place: _Place) -> Iterator[None]:
+def _reading(place: _Place, what: str = "not a store of a sweep, or damaged") -> Iterator[None]:
     """ValueError for what cannot be read though the place can."""
     try:
         yield
@@ -499,7 +588,7 @@ def _reading(place: _Place) -> Iterator[None]:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{place.name}: not a store of a sweep, or damaged: {reason}") from error
+        raise ValueError(f"{place.name}: {what}: {reason}") from error
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
