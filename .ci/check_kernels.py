@@ -1,8 +1,8 @@
 """Compile the kernels for GPUs, and hold what ptxas says of them against limits.
 
-Usage: python .ci/check_kernels.py BUILD_DIR. Compiles cuda/ for all major architectures with warnings as
-errors, prints registers, stack and spills of each kernel for one architecture, and fails where a kernel
-spills or uses more registers than its limit, which keeps as many threads on a multiprocessor as it needs.
+Usage: python .ci/check_kernels.py BUILD_DIR. Compiles cuda/ for all major architectures, warnings
+being errors, prints registers, stack and spills of each kernel, and fails where one spills or takes
+more registers than its limit, which keeps as many threads on a multiprocessor as it needs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def build(folder: Path) -> str:
     options += ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CUDA_FLAGS=-Xptxas=-v"]
     configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     subprocess.run([*configure, *options], check=True, env=environment, stdout=subprocess.DEVNULL)
-    command = ["cmake", "--build", folder, "--target", "cvxbound_cuda", "--verbose", "--clean-first"]
+    target = ["--target", "cvxbound_cuda", "--verbose", "--clean-first"]
+    command = ["cmake", "--build", folder, *target]
     built = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if built.returncode:
         raise SystemExit(built.stdout + built.stderr)
@@ -66,14 +67,13 @@ def kernels(log: str) -> list[tuple[str, str, int, int, int]]:
 
 
 def body_of(mangled: str) -> str:
-    """The last name in a mangled one, which is that of the body that `launch` was given."""
-    names = []
-    rest = mangled
-    while match := re.search(r"(\d+)([A-Za-z_].*)", rest):
-        length = int(match[1])
-        names.append(match[2][:length])
-        rest = match[2][length:]
-    return next((name for name in reversed(names) if name[:1].isupper()), mangled)
+    """The body that `launch` was given, as it stands in the source."""
+    command = ["c++filt", mangled]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    launched = re.search(r"<(.*)>\(", name)
+    return re.sub(
+        r"cvxbound::|cuda::|\(anonymous namespace\)::", "", launched[1] if launched else name
+    )
 
 
 def main(folder: Path) -> None:

@@ -2,7 +2,8 @@
 // parallel and, compiled for a processor, a loop runs one after another, so that tests without a GPU reach
 // every index and every operation.
 //
-//   launch(name, count, body, stream)         body(i) for i in [0, count), a thread each
+//   launch(name, count, body, stream)         body(i) for i in [0, count), a thread each; of their blocks
+//                                             Body::kBlocks are to fit a multiprocessor together
 //   launch_blocks(name, count, body, stream)  body(block, shared) for `count` blocks of Body::kThreads
 //                                             threads that share a Body::Shared
 //   launch_groups(name, count, most, body, stream)
@@ -89,7 +90,7 @@ class Group {
 };
 
 template <class Body>
-__global__ void __launch_bounds__(kThreads) run(const Body body, std::int64_t count) {
+__global__ void __launch_bounds__(kThreads, Body::kBlocks) run(const Body body, std::int64_t count) {
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) body(i);
 }

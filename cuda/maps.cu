@@ -176,6 +176,7 @@ std::int64_t items_at_a_time(const Maps& maps, std::int64_t items, std::int64_t 
 }
 
 struct FastLast {
+  static constexpr int kBlocks = 5;
   Pairs pairs;
   Maps maps;
 

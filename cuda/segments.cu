@@ -52,6 +52,7 @@ struct Engine {
 };
 
 struct Segmented {
+  static constexpr int kBlocks = 2;
   SegmentBatch batch;
   SegmentBound bound;
   Terms out;

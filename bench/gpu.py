@@ -1,0 +1,318 @@
+"""Time the kernels for GPUs against what the device allows, and check them against the processor.
+
+    python bench/gpu.py [--out table.md] [--quick]
+
+Needs a GPU, CuPy and a cvxbound that was built with kernels. A row is a call: its best time of a
+few by CUDA events, what it costs at least (`floor`) at the rates measured first, and the worst
+relative difference from the processor's answer at some horizons, schedules or cells. Rows of other
+libraries follow those of cvxbound that they are compared with. The exit code is 1 where an answer
+of cvxbound is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import cvxbound as cb
+import gpu_peers
+from cvxbound import _backend, _device, _files
+from cvxbound.schedules import segment_table
+
+# --- the device ----------------------------------------------------------------------------------
+
+ROUNDS = 3
+CHAINS, THREADS, BLOCKS, LINKS = 8, 256, 8192, 4096
+MULTIPLY_ADD = f"""
+extern "C" __global__ void multiply_add(double* out, double a, double b) {{
+  double x[{CHAINS}], sum = 0;
+  for (int j = 0; j < {CHAINS}; ++j) x[j] = threadIdx.x + j;
+  for (int i = 0; i < {LINKS}; ++i) {{
+    #pragma unroll
+    for (int j = 0; j < {CHAINS}; ++j) x[j] = fma(x[j], a, b);
+  }}
+  for (int j = 0; j < {CHAINS}; ++j) sum += x[j];
+  out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}}
+"""
+
+
+def elapsed(xp, call):
+    """The least seconds of a few calls, after one that is not counted, and the last answer."""
+    answer = call()
+    times = []
+    for _ in range(ROUNDS):
+        start, stop = xp.cuda.Event(), xp.cuda.Event()
+        start.record()
+        answer = call()
+        stop.record()
+        stop.synchronize()
+        times.append(xp.cuda.get_elapsed_time(start, stop) / 1e3)
+    return min(times), answer
+
+
+def device_rates(xp):
+    """Multiply-adds of doubles, bytes read or written, and bytes from the host, a second."""
+    out = xp.empty(BLOCKS * THREADS, np.float64)
+    kernel = xp.RawKernel(MULTIPLY_ADD, "multiply_add")
+    arguments = (out, np.float64(0.999), np.float64(0.001))
+    x, y = (xp.zeros(1 << 26, np.float64) for _ in range(2))
+    host = np.ones(1 << 25)
+    return {
+        "operations": CHAINS * LINKS * out.size
+        / elapsed(xp, lambda: kernel((BLOCKS,), (THREADS,), arguments))[0],
+        "memory": 2 * x.nbytes / elapsed(xp, lambda: xp.copyto(y, x))[0],
+        "host": host.nbytes / elapsed(xp, lambda: xp.asarray(host))[0],
+    }  # fmt: skip
+
+
+def device_facts(xp):
+    """Name, driver, highest clock and power limit, as nvidia-smi has them."""
+    query = "--query-gpu=name,driver_version,clocks.max.sm,power.limit"
+    command = ["nvidia-smi", "-i", xp.cuda.Device().pci_bus_id, query, "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return f"{_device.gpus()[xp.cuda.Device().id]['name']}, driver and clocks unknown"
+
+
+def processor():
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def facts(xp, rates):
+    info = cb.info()
+    return [
+        f"- GPU: {device_facts(xp)}",
+        f"- measured: {rates['operations']:.3g} fp64 multiply-adds/s, memory "
+        f"{rates['memory']:.3g} B/s, from the host {rates['host']:.3g} B/s",
+        f"- processor: {processor()}, {os.cpu_count()} of them, {info['isa']}",
+        f"- cvxbound {info['version']}, built with CUDA {info['cuda']}; "
+        f"CuPy {getattr(xp, '__version__', 'unknown')}, NumPy {np.__version__}",
+    ]
+
+
+# --- cases ---------------------------------------------------------------------------------------
+
+# Operations for a pair of a step and a horizon: the tiles of cuda/direct.cu, and a plain walk of
+# either kind, of which 3 are the reciprocal.
+TILED = 2.5
+WALK = {"last": 6.0, "tight": 7.0}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call; `prepare` makes it, and the function that says how wrong its answer is."""
+
+    what: str
+    steps: int
+    prepare: Callable
+    amount: float  # what it does, in `unit`
+    unit: str
+    cost: dict = field(default_factory=dict)  # at least, in what device_rates counts
+    goal: float = np.nan  # seconds
+    rtol: float = 1e-12
+    is_rival: bool = False
+
+
+def cosine(steps):
+    return np.array(cb.schedules.cosine(steps))
+
+
+def worst(found, expected):
+    return float(np.max(np.abs(found / expected - 1)))
+
+
+def all_horizons(steps, kind, curve):
+    """How to prepare curve(cupy, eta there, eta here); some horizons are walked one by one."""
+    at = np.unique(np.r_[np.geomspace(1, steps, 9), steps // 2, steps - 1, steps].astype(int))
+
+    def prepare(xp):
+        eta = cosine(steps)
+        there = xp.asarray(eta)
+
+        def error(omega):
+            expected = cb.curve(eta, kind=kind, at=at, method="direct")
+            return worst(_device.to_host(omega)[at - 1], expected)
+
+        return lambda: curve(xp, there, eta), error
+
+    return prepare
+
+
+def curve(kind, method, steps, goal=np.nan):
+    def call(_xp, there, _eta):
+        return cb.curve(there, kind=kind, method=method)
+
+    what, prepare = f"curve, {kind}, {method}", all_horizons(steps, kind, call)
+    if method == "fast":
+        rtol = 1e-12 if kind == "last" else 1e-9  # by which a minimum may be missed
+        return Case(what, steps, prepare, steps, "steps", {"memory": 16.0 * steps}, goal, rtol)
+    pairs = steps * (steps + 1) / 2
+    # Of `tight` the walk from the best rho is counted, and not the search for it.
+    cost = {"operations": pairs * (TILED if kind == "last" else WALK[kind])}
+    return Case(what, steps, prepare, pairs, "pairs", cost, goal)
+
+
+def rival(what, steps, call):
+    prepare, pairs = all_horizons(steps, "last", call), steps * (steps + 1) / 2
+    return Case(what, steps, prepare, pairs, "pairs", is_rival=True)
+
+
+def one_horizon(kind, items, steps):
+    def prepare(xp):
+        eta = np.geomspace(0.1, 10, items)[:, None] * cosine(steps)
+        there, some = xp.asarray(eta), np.linspace(0, items - 1, 8).astype(int)
+        expected = cb.bound(eta[some], kind=kind)
+        return (
+            lambda: cb.bound(there, kind=kind),
+            lambda omega: worst(_device.to_host(omega)[some], expected),
+        )
+
+    pairs = float(items * steps)
+    cost = {"operations": pairs * WALK[kind], "memory": 8 * pairs}
+    return Case(f"bound, {kind}, {items} schedules", steps, prepare, pairs, "pairs", cost)
+
+
+FAMILIES = {"cosine": {}, "wsd": {"cooldown": 0.2, "shape": "1-sqrt", "warmup": 0.01}}
+
+
+def sweep(family, kind, cells, steps, goal=np.nan):
+    """The kernel of a sweep, with its table on the way there and its results on the way back."""
+    options = {"kind": kind, "last_step": "given"}
+
+    def table_of(count):
+        final = np.linspace(0, 0.1, count)
+        return segment_table(family, {"steps": steps, "final": final, **FAMILIES[family]}, count)
+
+    def tuned(split):
+        return np.sqrt(split[0] * split[1])
+
+    def prepare(_xp):
+        table, horizons = table_of(cells), np.full((cells, 1), steps)
+        some = slice(None, None, max(1, cells // 1000))
+        expected = tuned(_backend.segment_split(table[some], horizons[some], **options))
+        return (
+            lambda: _device.segment_split(table, horizons, **options),
+            lambda split: worst(tuned(split)[some], expected),
+        )
+
+    cost = {"host": float(cells * (table_of(1).nbytes + 24))}  # a horizon and two results
+    return Case(f"sweep, {kind}, {family}", steps, prepare, cells, "cells", cost, goal)
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def plan(shrink):
+    """All cases, sizes divided by `shrink`; goals are for full sizes."""
+
+    def size(n):
+        return max(8, int(n) // shrink)
+
+    def goal(seconds):
+        return seconds if shrink == 1 else np.nan
+
+    for steps, seconds in ((1e5, np.nan), (1e6, 0.4)):
+        yield curve("last", "direct", size(steps), goal(seconds))
+        yield rival("CuPy, tiles", size(steps), lambda xp, x, _: gpu_peers.cupy_curve(xp, x))
+        yield rival("KeOps", size(steps), lambda _, __, eta: gpu_peers.keops_curve(eta))
+    yield curve("tight", "direct", size(1e4))
+    for kind in ("last", "tight"):
+        yield one_horizon(kind, size(1e4), size(1e4))
+    for steps, seconds in ((1e6, np.nan), (1e7, np.nan), (1e8, 1.0)):
+        yield curve("last", "fast", size(steps), goal(seconds))
+    for steps in (1e6, 1e7):
+        yield curve("tight", "fast", size(steps))
+    for kind, seconds in (("last", 1.0), ("tight", np.nan)):
+        for family in FAMILIES:
+            yield sweep(family, kind, size(1e6), size(1e4), goal(seconds))
+
+
+COLUMNS = ("what", "T", "time", "goal", "rate", "floor", "x floor", "x cvxbound", "difference")
+
+
+def line(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def number(x, form, unit: str = ""):
+    return f"{x:{form}}{unit}" if np.isfinite(x) else "-"
+
+
+def row(case: Case, seconds, error, rates, own):
+    """A line of the table; `own` is the time of cvxbound that a rival's is compared with."""
+    floor = max((n / rates[of] for of, n in case.cost.items()), default=np.nan)
+    wrong = "" if case.is_rival or error <= case.rtol else " **wrong**"
+    return line([
+        case.what, f"{case.steps:,}",
+        number(seconds * 1e3, ".4g", " ms"), number(case.goal * 1e3, ".4g", " ms"),
+        f"{case.amount / seconds:.3g} {case.unit}/s",
+        number(floor * 1e3, ".3g", " ms"), number(seconds / floor, ".2f"),
+        number(seconds / own if case.is_rival else np.nan, ".2f"), f"{error:.1e}{wrong}",
+    ])  # fmt: skip
+
+
+def measure(xp, rates, shrink):
+    """Lines of the table, and whether each is as it should be; what cannot run says why."""
+    own = np.nan
+    for case in plan(shrink):
+        try:
+            call, error_of = case.prepare(xp)
+            seconds, answer = elapsed(xp, call)
+        except Exception as reason:
+            if not case.is_rival and not isinstance(reason, MemoryError):
+                raise
+            seconds = np.nan
+            why = " ".join(f"skipped: {type(reason).__name__}: {reason}".split())
+            yield line([case.what, f"{case.steps:,}", why, *[""] * (len(COLUMNS) - 3)]), True
+        else:
+            error = error_of(answer)
+            is_right = case.is_rival or error <= case.rtol
+            yield row(case, seconds, error, rates, own), is_right
+        if not case.is_rival:
+            own = seconds
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, help="a file for what is printed, in Markdown")
+    parser.add_argument(
+        "--quick", nargs="?", type=int, const=100, default=1, metavar="N",
+        help="divide all sizes by N, 100 where none is given",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    target = options.out and _files.check_target(options.out)
+    if missing := _device.missing():
+        sys.exit(missing)
+    xp = _device.cupy()
+    rates = device_rates(xp)
+    rule = ["-" if name == "what" else "-:" for name in COLUMNS]
+    lines = [*facts(xp, rates), "", line(COLUMNS), line(rule)]
+    print(*lines, sep="\n", flush=True)
+    right = True
+    for text, as_it_should in measure(xp, rates, max(1, options.quick)):
+        print(text, flush=True)
+        lines.append(text)
+        right = right and as_it_should
+    if target:
+        with _files.replacing(target, options.out) as part:
+            part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
