@@ -248,10 +248,13 @@ def _so_far(event: Progress) -> str:
 
 def _stopped(error: StoreError, event: Progress) -> OSError:
     """What a run that can no longer write says, with the class that belongs to the number."""
-    reason = (
-        f"{error.strerror}; {_so_far(event)} and the store is intact: once this is mended, run "
-        "again to go on"
-    )
+    if error.errno == errno.ENOENT:
+        reason = f"{error.strerror}; run again to make it anew"
+    else:
+        reason = (
+            f"{error.strerror}; {_so_far(event)} and the store is intact: once this is mended, run "
+            "again to go on"
+        )
     return OSError(error.errno, reason, error.filename)
 
 
