@@ -731,7 +731,7 @@ def _remade_and_damaged(path):
 @pytest.mark.parametrize(
     "harm, raised, said",
     [
-        (_moved, OSError, "the store is gone, deleted or moved since it was opened"),
+        (_moved, OSError, "is gone, deleted or moved since it was opened; run again"),
         (_remade, PlanMismatchError, "another store is here now, made since this one was opened"),
         (_remade_and_damaged, PlanMismatchError, "another store is here now"),
     ],

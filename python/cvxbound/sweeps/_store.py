@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Target = str | os.PathLike[str] | zarr.abc.store.Store
 
-__all__ = ["FORMAT", "Status", "Store", "StoreError"]
+__all__ = ["FORMAT", "Status", "Store", "StoreError", "StoreGoneError"]
 
 FORMAT = 1
 """Number of the layout; a store of another number is not opened."""
@@ -54,6 +54,10 @@ _LONGEST_ERROR = 2000
 
 class StoreError(OSError):
     """A store cannot be read or written: a full disk, no permission, a lost connection."""
+
+
+class StoreGoneError(StoreError):
+    """A store that was opened is no longer there."""
 
 
 class Status(NamedTuple):
@@ -315,7 +319,7 @@ class Store:
             text = _text(self._place, "zarr.json")
         if text is None:
             reason = "the store is gone, deleted or moved since it was opened"
-            raise StoreError(errno.ENOENT, reason, self.name)
+            raise StoreGoneError(errno.ENOENT, reason, self.name)
         if self._facts["hash"].encode() not in text:
             raise PlanMismatchError(
                 f"{self.name}: another store is here now, made since this one was opened; nothing "
