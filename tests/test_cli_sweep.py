@@ -191,7 +191,16 @@ AXES = "[axes]\nsteps = 100\n"
         ('family = "wsd"\n[[zip]]\nstepz = [9]', ["zip[0].stepz: ", "did you mean 'steps'?"]),
         ('family = "wsd"\n[[zip]]\nsteps = [9, 0]', ["zip[0].steps: ", "at least 1, got 0"]),
         ('family = "wsd"\n[[zip]]\nsteps = [9, 9]', ["zip[0]: ", "steps=9 twice"]),
+        ('family = "wsd"\n[[zip]]\n', ["zip[0]: zip needs axes, such as steps = [...] and"]),
         ('family = "wsd"\n[[zip]]\ndim = 3\nsteps = [9]', ["zip[0]: dim must be a name, got 3"]),
+        (
+            'family = "wsd"\n' + AXES + "[[zip]]\nfinal = [0.1]\n[[zip]]\nsteps = [9]",
+            ["axes.steps and zip[1].steps: steps is given twice"],
+        ),
+        (
+            'family = "wsd"\n[[zip]]\nsteps = [9]\n[[zip]]\nsteps = [9]',
+            ["zip[0].steps and zip[1].steps: steps is given twice"],
+        ),
         ('family = "wsd"\n[axes]\nx = ' + "[" * 2000 + "]" * 2000, ["nested too deeply"]),
         ('family = "wsd"\nkind = "tigt"\n' + AXES, ["kind", "did you mean 'tight'?"]),
         ('family = "wsd"\nlast_step = "repat"\n' + AXES, ["last_step", "did you mean 'repeat'?"]),
@@ -217,6 +226,7 @@ AXES = "[axes]\nsteps = 100\n"
     ],
 )
 def test_mistakes_in_plan_files(write, text, told):
+    """With advice in the words of a file, not in those of Python."""
     refused(write(text), "", told)
 
 
@@ -259,6 +269,7 @@ def test_mistakes_in_generated_axes(write, value, told):
     ("value", "hinted"),
     [
         ("{ linspace = [10, 50], num = 5 }", True),
+        ("{ linspace = [10, 50], num = 5, whole = false }", True),
         ("{ geomspace = [0.5, 8], num = 5 }", True),
         ("{ linspace = [-0.5, 0.5], num = 3 }", False),
         ("[0.5, 50]", False),
@@ -350,9 +361,31 @@ def test_shards_fill_one_store(run, ask, plan, tmp_path):
     assert ask("sweep", "best", store)["done"] == 15
 
 
+def test_the_rate_is_that_of_the_blocks(run, plan, tmp_path, monkeypatch):
+    """Without imports, and without making the store."""
+    compute = cb.sweeps.Plan.run
+
+    def timed(self, *arguments, progress, **options):
+        compute(self, *arguments, **options)
+        progress(Progress(done=15, total=15, failed=0, kernels=60, seconds=4.0))
+
+    monkeypatch.setattr(cb.sweeps.Plan, "run", timed)
+    code, out, _ = run("sweep", "run", plan, "--store", tmp_path / "a.zarr")
+    assert code == 0
+    assert "60 kernels in 4 s, 15 a second." in out
+
+
+@pytest.mark.parametrize("threads", ["0", "5000", "x"])
+def test_threads_that_are_none(refuse, plan, tmp_path, threads):
+    argv = ["sweep", "run", plan, "--store", tmp_path / "a", f"--threads={threads}"]
+    assert f"Invalid value for --threads: {'must be' if threads != 'x' else ''}" in refuse(2, *argv)
+
+
 @pytest.mark.parametrize("shard", ["2/2", "3/2", "-1/2", "1", "a/b", "0/0", "0/1.5", ""])
 def test_shards_that_are_none(refuse, plan, tmp_path, shard):
-    assert shard in refuse(2, "sweep", "run", plan, "--store", tmp_path / "a", f"--shard={shard}")
+    told = refuse(2, "sweep", "run", plan, "--store", tmp_path / "a", f"--shard={shard}")
+    assert "--shard: " in told
+    assert repr(shard) in told
 
 
 def test_blocks_that_fail_are_reported(run, write, tmp_path):
@@ -527,11 +560,25 @@ def test_wrong_questions(run, refuse, plan, tmp_path, argv, code, told):
         assert words in message
 
 
+def test_advice_on_scales_is_in_the_words_of_a_shell(run, refuse, write, tmp_path):
+    path = write('family = "wsd"\nkind = "tight"\n[axes]\nsteps = 9')
+    run("sweep", "run", path, "--store", tmp_path / "free.zarr")
+    told = refuse(1, "sweep", "best", tmp_path / "free.zarr", "--gamma", "0.1")
+    assert "leave --gamma out, or give gamma to the sweep" in told
+    path = write('family = "wsd"\nkind = "tight"\n[axes]\nsteps = 9\ngamma = [0.1, 0.2]')
+    run("sweep", "run", path, "--store", tmp_path / "own.zarr")
+    for scale in ("gamma", "D", "G"):
+        told = refuse(1, "sweep", "best", tmp_path / "own.zarr", f"--{scale}", "0.1")
+        assert told.rstrip().endswith(f"; leave --{scale} out")
+
+
 @pytest.mark.parametrize("command", ["", "run", "status", "best"])
 def test_help(run, command):
     code, out, err = run("sweep", *command.split(), "--help")
     assert (code, err) == (0, "")
     assert "--json" in out or not command
+    assert "empty" not in out
+    assert "--shard" in out or command != "run"
 
 
 def test_progress_in_words():

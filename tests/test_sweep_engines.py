@@ -168,11 +168,12 @@ def test_a_worker_that_dies(tmp_path):
     assert len(lines) == len(set(lines)) == 8
 
 
-def test_a_plan_that_cannot_travel(processes):
-    lock = threading.Lock()
+LOCK = threading.Lock()
 
+
+def test_a_plan_that_cannot_travel(processes):
     def family(steps, slope):
-        with lock:
+        with LOCK:
             return sweep_families.ramp(steps, slope)
 
     with pytest.raises(TypeError, match=r"the plan cannot be sent to other processes: .*lock"):

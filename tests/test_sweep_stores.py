@@ -1,5 +1,6 @@
 """Stores of sweeps: made at once, filled by blocks, resumed after anything, never harmed."""
 
+import asyncio
 import errno
 import json
 import os
@@ -21,7 +22,7 @@ import pytest
 import xarray as xr
 import zarr
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, WrapperStore, ZipStore
 
 import cvxbound as cb
 import sweep_families
@@ -143,6 +144,28 @@ def test_strings_of_all_kinds_come_back_as_they_were():
     assert found.sel(shape="1-sqrt").distance.shape == (3, 5)
 
 
+@pytest.mark.parametrize("where", ["path", "object"])
+def test_coordinates_are_in_the_order_of_the_axes(tmp_path, where):
+    """Not in that of a listing, which differs between file systems."""
+    sweep = cb.sweep(
+        "wsd",
+        cb.zip("run", warmup=[1, 2, 3], steps=[30, 20, 40]),
+        shape=["linear", "cosine"],
+        kind=["last", "tight"],
+        gamma=[0.2, 0.1],
+        at=[0.5, 1.0],
+        final=0.1,
+        cooldown=0.2,
+    )
+    found, expected = (
+        sweep.run(tmp_path / "a.zarr" if where == "path" else MemoryStore()),
+        sweep.run(),
+    )
+    for part in ("variables", "coords", "sizes"):
+        assert [*getattr(found, part)] == [*getattr(expected, part)]
+    assert [*found.distance.coords] == [*expected.distance.coords]
+
+
 def test_nothing_is_read_before_it_is_used():
     class Noted(WrapperStore):
         async def get(self, key, prototype, byte_range=None):
@@ -206,6 +229,16 @@ def test_targets(tmp_path, monkeypatch):
 def test_something_else_is_refused():
     with pytest.raises(TypeError, match="a store is a path, a URL or a Zarr store object; got 3"):
         Store.create(3, plan())
+
+
+def test_zip_files_are_read_and_not_written(tmp_path):
+    expected = plan().run(tmp_path / "a.zarr").load()
+    path = shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "a.zarr")
+    with ZipStore(path, mode="r") as store:
+        xr.testing.assert_identical(cb.open_sweep(store).load(), expected)
+    with pytest.raises(ValueError, match=r"cannot be written to a zip file.*into a folder"):
+        plan().run(ZipStore(tmp_path / "b.zip", mode="w"))
+    assert names(tmp_path) == ["a.zarr", "a.zip"]
 
 
 def test_of_many_that_create_it_at_once_all_get_the_same_store(tmp_path):
@@ -309,6 +342,22 @@ def test_a_store_of_another_plan_is_refused(written, options, differs):
     assert files(written) == before
 
 
+def test_a_store_of_a_function_that_was_corrected_is_refused(tmp_path):
+    def plan_of(family, scale):
+        def line(steps, slope):
+            return scale.eta[:steps] * slope
+
+        return cb.sweep({"before": line, "after": lambda steps: 1}[family], steps=5, slope=[1, 2])
+
+    path = tmp_path / "a.zarr"
+    plan_of("before", cb.schedules.linear(10)).run(path)
+    with pytest.raises(
+        PlanMismatchError,
+        match=r"another plan: family differs \(the code of test_sweep_stores:.*line has changed",
+    ):
+        plan_of("before", cb.schedules.cosine(10)).run(path)
+
+
 def edit(path, change):
     """Change what the group says of itself."""
     document = json.loads((path / "zarr.json").read_text())
@@ -399,6 +448,21 @@ def _flip(name):
         (path / name).write_bytes(data)
 
     return flip
+
+
+def test_bits_of_coordinates_are_checked(tmp_path):
+    path = tmp_path / "a.zarr"
+    Store.create(path, plan(warmup=0, shape=["linear", "cosine"], gamma=[0.1, 0.2], kind=["last"]))
+    for name in ("kind", "steps", "cooldown", "warmup", "shape", "gamma"):
+        (file,) = (each for each in files(path / name) if each.name != "zarr.json")
+        data = file.read_bytes()
+        for bit in range(0, 8 * len(data), 13):
+            harmed = bytearray(data)
+            harmed[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(harmed)
+            with pytest.raises(ValueError, match=rf"the store is damaged: '{name}' cannot be read"):
+                cb.open_sweep(path)
+        file.write_bytes(data)
 
 
 USES = {
@@ -648,6 +712,93 @@ def test_a_file_system_in_trouble(
     reason = f"{os.strerror(number)}; {done} of 5 blocks are done and the store is intact"
     assert reason in said
     assert mended + "\n" == complete
+
+
+def _moved(path):
+    path.rename(path.with_name("b.zarr"))
+
+
+def _remade(path):
+    _moved(path)
+    Store.create(path, plan(shape="cosine"))
+
+
+def _remade_and_damaged(path):
+    _remade(path)
+    _cut("zarr.json")(path)
+
+
+@pytest.mark.parametrize(
+    "harm, raised, said",
+    [
+        (_moved, OSError, "is gone, deleted or moved since it was opened; run again"),
+        (_remade, PlanMismatchError, "another store is here now, made since this one was opened"),
+        (_remade_and_damaged, PlanMismatchError, "another store is here now"),
+    ],
+)
+def test_a_store_that_is_deleted_or_remade_ends_the_run(tmp_path, harm, raised, said):
+    path, left = tmp_path / "a.zarr", {}
+
+    def progress(event):
+        harm(path)
+        left.update(files(tmp_path))
+
+    with pytest.raises(raised, match=said):
+        plan().run(path, progress=progress)
+    assert files(tmp_path) == left
+
+
+def test_a_store_that_is_gone_ends_a_run_in_threads(tmp_path):
+    def progress(event):
+        done.append(event.done)
+        if len(done) == 1:
+            _moved(tmp_path / "a.zarr")
+
+    done = []
+    with ThreadPoolExecutor(2) as pool, pytest.raises(OSError, match="the store is gone"):
+        plan(block=1).run(tmp_path / "a.zarr", pool, progress=progress)
+    assert len(done) < 15
+
+
+@pytest.mark.parametrize("act", ["is_done", "write", "fail"])
+@pytest.mark.parametrize("where", ["path", "url", "object"])
+def test_nothing_is_done_to_a_store_that_came_later(tmp_path, act, where):
+    fsspec = pytest.importorskip("fsspec")
+    targets = {"path": tmp_path / "a.zarr", "url": f"memory://{tmp_path}/{act}.zarr"}
+    target, sweep = targets.get(where, MemoryStore()), plan()
+    stored, arrays = Store.create(target, sweep), sweep.compute(4)
+    zarr.open_group(stored._place.zarr, mode="r+").attrs["note"] = "still the same store"
+    stored.write(4, arrays)
+    if where == "path":
+        shutil.rmtree(target)
+    elif where == "url":
+        fsspec.filesystem("memory").rm(target, recursive=True)
+    else:
+        sync(target.clear())
+    Store.create(target, plan(shape="cosine"))
+    arguments = {"is_done": [4], "write": [4, arrays], "fail": [4, "no"]}
+    with pytest.raises(PlanMismatchError, match="another store is here now"):
+        getattr(stored, act)(*arguments[act])
+    opened = Store.open(target)
+    assert opened.status()[:3] == (9, 0, {})
+    assert opened.dataset().distance.isnull().all()
+
+
+def test_a_store_that_is_remade_while_a_block_is_written_gets_no_mark():
+    class Remade(WrapperStore):
+        async def set(self, key, value):
+            await self._store.set(key, value)
+            if key.startswith("noise/c"):
+                other = MemoryStore()
+                await asyncio.to_thread(Store.create, other, plan(shape="cosine"))
+                store._store_dict.clear()
+                store._store_dict.update(other._store_dict)
+
+    store = MemoryStore()
+    Store.create(store, plan())
+    with pytest.raises(PlanMismatchError, match="another store is here now"):
+        plan().run(Remade(store))
+    assert Store.open(store).status().done == 0
 
 
 # --- killed, and several at once ------------------------------------------------------------------

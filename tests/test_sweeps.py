@@ -1,6 +1,8 @@
 """Sweeps: every cell is what the bound functions give, and a plan says what it will do."""
 
+import dataclasses
 import doctest
+import functools
 import importlib
 import itertools
 import json
@@ -10,7 +12,9 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import tracemalloc
+import types
 import warnings
 from functools import partial
 from pathlib import Path
@@ -345,16 +349,16 @@ def test_threads_change_nothing():
 # --- the fast evaluation is not taken on trust ----------------------------------------------------
 
 
-def _off(monkeypatch, error):
-    """Let all that is not walked be wrong."""
+def _off(monkeypatch, error, kinds=("last", "tight")):
+    """Let what is not walked be wrong."""
     from cvxbound import _backend
 
     split, methods = _backend.segment_split, []
 
-    def wrong(*args, method, **options):
+    def wrong(*args, method, kind, **options):
         methods.append(method)
-        distance, noise = split(*args, method=method, **options)
-        return distance * (1 if method == "direct" else 1 + error), noise
+        distance, noise = split(*args, method=method, kind=kind, **options)
+        return distance * (1 + error * (method != "direct" and kind in kinds)), noise
 
     monkeypatch.setattr(_backend, "segment_split", wrong)
     return methods
@@ -368,7 +372,22 @@ def test_walks_replace_what_is_off(monkeypatch, caplog, kind):
     found = plan.compute(0)
     np.testing.assert_allclose(found["distance"], expected["distance"], rtol=1e-11)
     assert methods == ["auto", "direct", "direct"]
-    assert "wsd: the fast evaluation is off" in caplog.text
+    assert f"wsd: the fast evaluation of {kind} is off" in caplog.text
+
+
+def test_what_agrees_is_not_walked(monkeypatch, caplog):
+    """Only the kind that is off is computed anew, and only where that ends soon."""
+    monkeypatch.setattr(_cells, "_LONGEST", 1500)
+    plan = cb.sweep(
+        "wsd", steps=[1000, 2000], cooldown=np.linspace(0.1, 1, 30), kind=["average", "last"]
+    )
+    expected = plan.compute(0)
+    methods = _off(monkeypatch, 1e-10, kinds=["last"])
+    found = plan.compute(0)
+    assert methods == ["auto", "auto", "direct", "direct", "direct"]
+    off = np.abs(found["distance"] / expected["distance"] - 1) > 1e-11
+    assert off.any(axis=2).tolist() == [[False, False], [False, True]]
+    assert "of last is off" in caplog.text and "1500 steps" in caplog.text
 
 
 def test_what_is_close_enough_stays(monkeypatch, caplog):
@@ -490,7 +509,7 @@ def test_axes_that_make_no_sense(family, axes, message):
         ({"where": "__import__('os')"}, r"__import__\('os'\)\" is not understood"),
         ({"where": "steps.real > 1"}, r"'steps\.real' is not understood"),
         ({"where": "[1] == steps"}, r"'\[1\]' is not understood"),
-        ({"where": "steps % 2 == 0"}, "'?Mod'? is not understood; expected comparisons"),
+        ({"where": "steps % 2 == 0"}, "'%' is not understood; expected comparisons"),
         ({"where": "steps + 1"}, "must be True or False for each cell"),
         ({"where": "steps < 'x'"}, "\"steps < 'x'\" is not defined for numbers and texts$"),
         ({"where": "1 < -'x'"}, "\"-'x'\" is not defined for texts$"),
@@ -607,6 +626,30 @@ def test_axes_may_come_in_many_forms():
     assert plans[0].hash == cb.sweep("wsd", steps=[100, 200], gamma=[1.0, 2], final=[0.0, 1]).hash
 
 
+@pytest.mark.parametrize(
+    "values", [{3, 4}, {3: 0}.keys(), iter([3, 4]), (x for x in [3, 4])], ids=lambda x: str(type(x))
+)
+@pytest.mark.parametrize("family", ["wsd", sweep_families.ramp])
+def test_what_has_no_order_or_no_end_is_no_axis(family, values):
+    with pytest.raises(TypeError, match="steps: an axis is a list, a tuple, a range or an array"):
+        cb.sweep(family, steps=values, **({} if family == "wsd" else {"slope": 0.5}))
+
+
+@pytest.mark.parametrize(
+    "text, part",
+    [
+        ("steps in [1, 2]", "in"), ("steps not in [1]", "not in"), ("steps is None", "is"),
+        ("steps is not None", "is not"), ("steps // 2 > 1", "//"), ("steps % 2 == 0", "%"),
+        ("(steps > 1) & (steps < 9)", "&"), ("(steps > 1) | (steps < 9)", "|"), ("~steps > 1", "~"),
+        ("steps ^ 1 > 1", "^"), ("steps << 1 > 1", "<<"), ("steps >> 1 > 1", ">>"),
+        ("steps @ 1 > 1", "@"), ("abs(steps) > 1", "abs(steps)"), ("[steps] == 1", "[steps]"),
+    ],
+)  # fmt: skip
+def test_what_an_expression_cannot_have_is_named_as_it_was_written(text, part):
+    with pytest.raises(ValueError, match=f": '{re.escape(part)}' is not understood; expected comp"):
+        cb.sweep("wsd", steps=[1, 2], where=text)
+
+
 def test_an_expression_is_what_python_makes_of_it():
     names = {"a": np.array([1, 2, 3]), "b": np.array([0.5, 2.0, -1.0])}
     names["s"] = np.array(["x", "y", None], object)
@@ -642,8 +685,15 @@ SAME = """
     import numpy as np
     import cvxbound as cb
     import test_sweeps
-    print(*(make().hash for make in test_sweeps.PLANS.values()))
+    print(*test_sweeps.all_hashes())
 """
+
+
+def all_hashes():
+    fixed = {"names": {"a": 1, "b": 2}}
+    plans = [make() for make in PLANS.values()]
+    plans += [cb.sweep(make(1), steps=5, **fixed.get(name, {})) for name, make in HOLDERS.items()]
+    return [plan.hash for plan in plans]
 
 
 def test_a_plan_has_the_same_hash_in_another_process():
@@ -654,7 +704,7 @@ def test_a_plan_has_the_same_hash_in_another_process():
             [sys.executable, "-c", textwrap.dedent(SAME)],
             env=environment, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        assert out.split() == [make().hash for make in PLANS.values()]
+        assert out.split() == all_hashes()
 
 
 def closure(power):
@@ -684,6 +734,111 @@ def test_any_change_changes_the_hash():
     assert len({plan.hash for plan in plans}) == len(plans)
     assert plans[0] == cb.sweep("wsd", **base) != plans[1]
     assert hash(plans[0]) == hash(cb.sweep("wsd", **base))
+
+
+def held(value):
+    """A family that holds something in its closure."""
+    return lambda steps: np.ones(steps) * bool(value)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    level: float
+
+    def __call__(self, steps):
+        return np.full(steps, self.level)
+
+
+class Ringed:
+    """It holds itself."""
+
+    def __init__(self, level):
+        self.level, self.ring = level, [self]
+
+    def family(self, steps):
+        return np.full(steps, self.level)
+
+    @functools.cached_property
+    def cache(self):
+        return object()
+
+
+def local(level):
+    class Local:
+        height = level
+
+        def __call__(self, steps):
+            return np.full(steps, self.height)
+
+    return Local()
+
+
+def swapped(names):
+    return eval(f"lambda steps, {names}: np.ones(steps) * ({names.replace(', ', ' - ')})")
+
+
+# Families of two contents each, which differ in nothing else.
+HOLDERS = {
+    "schedule": lambda i: held(schedules.linear(10 + i)),
+    "parameters": lambda i: held(schedules.Schedule([1.0], params={"a": i})),
+    "set": lambda i: held({"x", "y", f"z{i}"}),
+    "set of tuples": lambda i: held({("x", "y"), ("z", i)}),
+    "frozenset": lambda i: held([frozenset({"x", "y", f"z{i}"})]),
+    "order": lambda i: held([{"a": 1, "b": 2}, {"b": 2, "a": 1}][i]),
+    "keys": lambda i: held([{1: 2}, {"1": 2}][i]),
+    "list or tuple": lambda i: held([[1, 2], (1, 2)][i]),
+    "shape": lambda i: held(np.ones([(6, 20), (20, 6)][i])),
+    "objects": lambda i: held(np.array([None, {"a": i}])),
+    "numbers": lambda i: held([complex(1, i), np.float32(i), bytes(i), range(i), slice(i)]),
+    "namespace": lambda i: held(types.SimpleNamespace(level=i)),
+    "expression": lambda i: held(re.compile("a" * i)),
+    "generator": lambda i: held(np.random.default_rng(i)),
+    "slots": Slotted,
+    "method": lambda i: Ringed(i).family,
+    "class": local,
+    "cycle": lambda i: held(Ringed(i)),
+    "functions": lambda i: held([np.sin, np.linspace, closure(i)]),
+    "partial": lambda i: held(partial(closure, power=i)),
+    "cached": lambda i: functools.lru_cache(closure(i)),
+    "names": lambda i: swapped(["a, b", "b, a"][i]),
+}
+
+
+@pytest.mark.parametrize("make", HOLDERS.values(), ids=HOLDERS)
+def test_what_a_function_holds_counts_by_its_contents(make):
+    fixed = {"a": 1, "b": 2} if make is HOLDERS["names"] else {}
+    hashes = [cb.sweep(make(i), steps=[5, 6], **fixed).hash for i in (0, 0, 1)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_the_use_of_an_object_does_not_count():
+    first, second = Ringed(1), Ringed(1)
+    assert first.cache is first.cache
+    assert cb.sweep(held(first), steps=5).hash == cb.sweep(held(second), steps=5).hash
+
+
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), np.frompyfunc(abs, 1, 1), (x for x in "ab")],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("use", ["family", "shape", "where"])
+def test_what_cannot_be_identified_is_refused(value, use):
+    uses = {
+        "family": {"family": held([value])},
+        "shape": {"shape": lambda x: 1 - x * bool(value)},
+        "where": {"where": lambda steps: steps > bool(value)},
+    }
+    options = {"family": "wsd", **uses[use]}
+    with pytest.raises(TypeError, match=r"<lambda> cannot be identified: it holds <.*make it ins"):
+        cb.sweep(options.pop("family"), steps=[5, 6], **options)
+
+
+def test_what_is_nested_too_deeply_is_refused():
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(TypeError, match="cannot be identified: what it holds is nested too deeply"):
+        cb.sweep(held(deep), steps=5)
 
 
 def test_long_axes_count_by_every_value():
@@ -1015,6 +1170,20 @@ def test_something_else_has_no_bounds():
         ValueError, match="not the result of a sweep: it has no distance and no noi"
     ):
         SweepAccessor(xr.Dataset({"x": 1})).omega()
+
+
+def test_scales_replace_those_of_the_sweep():
+    """Also where another one that is fixed comes along as a coordinate."""
+    result = cb.sweep("wsd", steps=[100, 200], gamma=0.1, D=0.4).run()
+    schedule = cb.schedules.wsd(200)
+    tuned = result.cvx.tune(D=[1.0, 3.0]).sel(steps=200)
+    for D in (1.0, 3.0):
+        assert float(tuned.omega.sel(D=D)) == pytest.approx(cb.tune(schedule, D=D).omega)
+    assert float(result.cvx.tune().omega[1]) == pytest.approx(cb.tune(schedule, D=0.4).omega)
+    bound = result.cvx.omega(D=2.0, G=3.0).sel(steps=200)
+    assert float(bound) == pytest.approx(cb.bound(schedule, 0.1, D=2.0, G=3.0))
+    best = result.cvx.best("steps", D=2.0)
+    assert float(best.omega) == pytest.approx(cb.bound(schedule, 0.1, D=2.0))
 
 
 def test_tune(grid):

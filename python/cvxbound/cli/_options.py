@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from .._arrays import thread_count
 from .._names import Device, Kind, LastStep
 from ..extension import Strategy
 from ._inputs import number, whole_number
@@ -21,15 +22,12 @@ def _number(_: Any, tokens: Sequence[Token]) -> float:
     return number(tokens[0].value)
 
 
-def _shard(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:
-    text = tokens[0].value
+def _threads(_: Any, tokens: Sequence[Token]) -> int:
+    count = whole_number(tokens[0].value)
     try:
-        index, count = map(int, text.split("/"))
-    except ValueError:
-        raise ValueError(f"expected i/n such as 0/4, got {text!r}") from None
-    if not 0 <= index < count:
-        raise ValueError(f"shards count from 0: 0/n, 1/n, ... up to (n - 1)/n; got {text!r}")
-    return index, count
+        return thread_count(count)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("nthreads ")) from None
 
 
 Steps = Annotated[
@@ -67,10 +65,8 @@ NewStore = Annotated[
 ]
 OldStore = Annotated[str, Parameter(name="STORE", help="The results of `cvxbound sweep run`.")]
 Shard = Annotated[
-    tuple[int, int] | None,
+    str | None,
     Parameter(
-        converter=_shard,
-        n_tokens=1,
         help="i/n, counted from 0: take every n-th block, from the i-th on; other processes take "
         "the others into the same store.",
     ),
@@ -92,7 +88,7 @@ Compute = Annotated[
 Threads = Annotated[
     int | None,
     Parameter(
-        converter=_count,
+        converter=_threads,
         help="Threads to use; by default the processors available, and 1 on each dask worker.",
     ),
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._messages import counted
 from ..sweeps import SweepError
 from ._inputs import UsageError
 from ._options import SCALE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..sweeps._engine import Progress
     from ..sweeps._store import Status
     from ._options import ScaleOptions
+
+_SELECT = re.compile(r"select from them: \.sel\((\w+)=.*\)")
 
 ROWS = 20
 """How many of the best cells are shown where nothing else is asked for."""
@@ -62,7 +65,7 @@ class BestCells:
 class SweepRun:
     """What a run of a plan did, and what its store has now."""
 
-    seconds: float
+    seconds: float  # of the blocks, without making the store
     kernels: int
     failures: Mapping[int, str]  # of this run, by block
     best: BestCells
@@ -73,12 +76,26 @@ class SweepRun:
         return self.best.sweep
 
 
-def planned(path: Path, shard: tuple[int, int] | None, device: Device) -> Plan:
+def planned(path: Path, shard: str | None, device: Device) -> Plan:
     """The plan in a file, or a share of it."""
     from ..sweeps import read_plan
 
+    part = None if shard is None else _part(shard)
     plan = read_plan(path).on(device)
-    return plan if shard is None else plan.shard(*shard)
+    return plan if part is None else plan.shard(*part)
+
+
+def _part(shard: str) -> tuple[int, int]:
+    """The index and the count in i/n."""
+    try:
+        index, count = map(int, shard.split("/"))
+    except ValueError:
+        raise UsageError(f"--shard: expected i/n such as 0/4, got {shard!r}") from None
+    if not 0 <= index < count:
+        raise UsageError(
+            f"--shard: shards count from 0: 0/n, 1/n, ... up to (n - 1)/n; got {shard!r}"
+        )
+    return index, count
 
 
 @contextlib.contextmanager
@@ -131,11 +148,11 @@ def run(
 ) -> SweepRun:
     """Compute what the store does not have; blocks that fail are reported, not raised."""
     _check_named(store)
-    kernels, start = 0, time.monotonic()
+    kernels, seconds = 0, 0.0
 
     def progress(event: Progress) -> None:
-        nonlocal kernels
-        kernels = event.kernels
+        nonlocal kernels, seconds
+        kernels, seconds = event.kernels, event.seconds
         show(event)
 
     failures: Mapping[int, str] = {}
@@ -145,7 +162,6 @@ def run(
         if not error.failures:  # the engine broke down
             raise
         failures = error.failures
-    seconds = time.monotonic() - start
     return SweepRun(seconds, kernels, failures, best(store, None, ROWS, SCALE))
 
 
@@ -161,8 +177,8 @@ def interrupted(store: str) -> str:
     except (OSError, ValueError):
         return f"interrupted before anything was written to {store}"
     return (
-        f"interrupted: {found.done} of {found.total} blocks are done and kept in {store}; run the "
-        "same command again to go on"
+        f"interrupted: {found.done} of {counted(found.total, 'block')} are done and kept in "
+        f"{store}; run the same command again to go on"
     )
 
 
@@ -172,12 +188,23 @@ def best(store: str, over: str | None, rows: int, scale: ScaleOptions) -> BestCe
         raise UsageError(f"--rows: expected at least 1, got {rows}")
     sweep, data = _look(store)
     dims = None if over is None else [dim.strip() for dim in over.split(",")]
-    found = data.cvx.best(dims, gamma=scale.gamma, D=scale.D, G=scale.G)
+    with _shell_terms():
+        found = data.cvx.best(dims, gamma=scale.gamma, D=scale.D, G=scale.G)
     columns = _columns(data, found)
     there = np.argwhere(found["omega"].notnull().values)
     cells = tuple(_row(found, columns, index) for index in there[:rows])
     chosen = tuple(dim for dim in sweep.sizes if dim not in found.sizes)
     return BestCells(sweep, chosen, scale, columns, cells, len(there))
+
+
+@contextlib.contextmanager
+def _shell_terms() -> Iterator[None]:
+    """Let errors give the advice that helps in a shell."""
+    try:
+        yield
+    except ValueError as error:
+        told = str(error).replace("see tune()", "leave --gamma out")
+        raise ValueError(_SELECT.sub(r"leave --\1 out", told)) from error
 
 
 def _look(store: str) -> tuple[Contents, xarray.Dataset]:
@@ -188,8 +215,7 @@ def _look(store: str) -> tuple[Contents, xarray.Dataset]:
     opened = Store.open(store)
     status, data = opened.status(), opened.dataset()
     sizes = {str(dim): size for dim, size in data.sizes.items()}
-    scalars = sorted(str(name) for name, each in data.coords.items() if not each.dims)
-    fixed = {name: data[name].item() for name in scalars}
+    fixed = {str(name): each.item() for name, each in data.coords.items() if not each.dims}
     return Contents(store, status, sizes, fixed, dict(data.attrs)), data
 
 
@@ -200,9 +226,8 @@ def _check_named(store: str) -> None:
 
 def _columns(data: xarray.Dataset, found: xarray.Dataset) -> tuple[str, ...]:
     """The coordinates of all axes, in the order of the axes, and what was found."""
-    names = sorted(map(str, data.coords))
     columns = [
-        *(name for dim in data.sizes for name in names if data[name].dims == (dim,)),
+        *(str(name) for dim in data.sizes for name in data.coords if data[name].dims == (dim,)),
         *("gamma", "omega"),
     ]
     scalars = [name for name in found.coords if not found[name].dims]

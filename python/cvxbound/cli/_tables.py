@@ -304,7 +304,8 @@ def _sweep_title(sweep: Contents) -> RenderableType:
 def _sweep(sweep: Contents) -> list[RenderableType]:
     """What a store holds, how much of it is done, and which blocks failed."""
     done, total, failed = sweep.status.done, sweep.status.total, sweep.status.failed
-    told = f"{_count(done)} of {_count(total)} blocks are done ({_percent(done / total)} %)"
+    blocks = "block is" if total == 1 else "blocks are"
+    told = f"{_count(done)} of {_count(total)} {blocks} done ({_percent(done / total)} %)"
     if failed:
         told += f", {_count(len(failed))} failed and will be tried again by the next run"
     parts: list[RenderableType] = [_sweep_title(sweep), Text(f"{told}.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -270,6 +270,8 @@ def parameter(family: Family, name: str, raw: Any) -> Dim | Any:
     """Check one parameter: a dimension of its own, or what is the same for all cells."""
     if _is_axis(family, name, raw):
         return dim_of(family, name, {name: raw})
+    if isinstance(raw, (Set, Iterator)):
+        raise TypeError(f"{name}: an axis is a list, a tuple, a range or an array, got {raw!r}")
     return _fixed(family, name, raw)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import itertools
 import logging
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import _device
 from .._messages import counted
 from ._errors import PlanMismatchError, SweepError
-from ._store import Store, StoreError
+from ._store import Store, StoreError, StoreGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -259,10 +258,13 @@ def _so_far(event: Progress) -> str:
 
 def _stopped(error: StoreError, event: Progress) -> OSError:
     """What a run that can no longer write says, with the class that belongs to the number."""
-    reason = (
-        f"{error.strerror}; {_so_far(event)} and the store is intact: once this is mended, run "
-        "again to go on"
-    )
+    if isinstance(error, StoreGoneError):
+        reason = f"{error.strerror}; run again to make it anew"
+    else:
+        reason = (
+            f"{error.strerror}; {_so_far(event)} and the store is intact: once this is mended, run "
+            "again to go on"
+        )
     return OSError(error.errno, reason, error.filename)
 
 

@@ -8,7 +8,7 @@ import math
 import reprlib
 import runpy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
@@ -37,6 +37,12 @@ _SPACES: Mapping[str, Callable[..., NDArray[Any]]] = {
 }
 _GENERATORS = (*_SPACES, "arange")
 _MOST_VALUES = 10**7
+_IN_FILES = {  # advice on Python, in the words of a file
+    "; round them: np.rint(...).astype(int)": "",
+    "; np.unique leaves out what is repeated": "; leave out what is repeated",
+    ": zip(steps=[...], warmup=[...])": ", such as steps = [...] and warmup = [...]",
+    ", as in ds.cvx.omega().where(...)": "",
+}
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
@@ -81,7 +87,10 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     except RecursionError:
         raise ValueError(f"{path}: its values are nested too deeply") from None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        told = str(error)
+        for python, toml in _IN_FILES.items():
+            told = told.replace(python, toml)
+        raise ValueError(f"{path}: {told}") from error
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
@@ -120,9 +129,11 @@ def _plan(document: Mapping[str, Any], folder: Path) -> Plan:
     found = _family(document["family"], folder)
     family = Family.of(found)
     settings = {key: document[key] for key in _SETTINGS[1:] if key in document}
+    zips = _zips(document.get("zip", []), family)
+    _check_once(axes, zips)
     return sweep(
         found,
-        *_zips(document.get("zip", []), family),
+        *zips,
         **{"last_step": "repeat", **settings},
         **{key: _single(family, key, value) for key, value in axes.items()},
     )
@@ -159,9 +170,18 @@ def _zip(table: Mapping[str, Any], path: str, family: Family) -> Zip:
     return found
 
 
+def _check_once(axes: Mapping[str, Any], zips: Sequence[Zip]) -> None:
+    paths = {key: f"axes.{key}" for key in axes}
+    for i, each in enumerate(zips):
+        for key in each.axes:
+            if key in paths:
+                raise ValueError(f"{paths[key]} and zip[{i}].{key}: {key} is given twice")
+            paths[key] = f"zip[{i}].{key}"
+
+
 def _hint(key: str, values: object) -> str:
     """What helps where fractions were generated, and steps may have been meant."""
-    if key not in LENGTHS or not isinstance(values, np.ndarray):
+    if key not in (*LENGTHS, "steps") or not isinstance(values, np.ndarray):
         return ""
     return "; whole = true makes them steps" * bool(values.dtype.kind == "f" and values.max() > 1)
 

@@ -4,6 +4,7 @@ A store is a group of ``distance`` and ``noise``, cut into chunks that are the b
 the coordinates, and two arrays with one chunk a block: ``done``, and ``error``, why a block failed.
 A block is written before it is marked as done, and files are written whole or not at all, so that
 a run may be killed at any moment. Who may write what needs no lock: no two blocks share a file.
+Before anything is written, the store is looked at again: it may have been deleted or remade since.
 
 What is not stored Zarr takes for zeros or NaN. So chunks are stored whatever is in them, and looked
 for: a block without one is not done, and a store without all of its coordinates is damaged.
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     Target = str | os.PathLike[str] | zarr.abc.store.Store
 
-__all__ = ["FORMAT", "Status", "Store", "StoreError"]
+__all__ = ["FORMAT", "Status", "Store", "StoreError", "StoreGoneError"]
 
 FORMAT = 1
 """Number of the layout; a store of another number is not opened."""
@@ -53,6 +54,10 @@ _LONGEST_ERROR = 2000
 
 class StoreError(OSError):
     """A store cannot be read or written: a full disk, no permission, a lost connection."""
+
+
+class StoreGoneError(StoreError):
+    """A store that was opened is no longer there."""
 
 
 class Status(NamedTuple):
@@ -203,7 +208,16 @@ class Store:
         return np.setdiff1d(np.asarray(plan.blocks, np.int64), self._done())
 
     def is_done(self, block: int) -> bool:
-        """Whether a block is marked as done and its chunks are there."""
+        """Whether a block is marked as done and its chunks are there.
+
+        Raises
+        ------
+        OSError
+            The store cannot be read, or is gone.
+        PlanMismatchError
+            Another store is in its place by now.
+        """
+        self._check_place()
         with _access(self._place):
             keys = [self._key(name, block) for name in ("done", *VARIABLES)]
             return _exist(self._place.zarr, keys)
@@ -222,10 +236,13 @@ class Store:
         ------
         OSError
             It cannot be written. The block is then not done, and no other has changed.
+        PlanMismatchError
+            Another store is in its place by now.
         """
         with self._writing():
             for name in VARIABLES:
                 self._arrays[name].blocks[self._index(name, block)] = arrays[name]
+        with self._writing():
             self._arrays["done"][block] = True
 
     def fail(self, block: int, message: str) -> None:
@@ -282,17 +299,32 @@ class Store:
                 drop_variables=_MARKS,
             )
         del data.attrs[_FACTS]
-        data = with_stored(data, {name: self._arrays[name] for name in VARIABLES}, self.name)
-        # As in memory: pandas and Matplotlib know strings as objects.
+        # As in memory: pandas and Matplotlib know strings as objects, and axes are in order.
         words = {name: words for name, words in data.coords.items() if words.dtype.kind == "T"}
-        return data.assign_coords({name: each.astype(object) for name, each in words.items()})
+        data = data.assign_coords({name: each.astype(object) for name, each in words.items()})
+        data = data[[*self._facts["coords"], *VARIABLES]]
+        return with_stored(data, {name: self._arrays[name] for name in VARIABLES}, self.name)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         if not self._writable:
             raise StoreError(errno.EROFS, "the store is open for reading only", self.name)
+        self._check_place()
         with _access(self._place):
             yield
+
+    def _check_place(self) -> None:
+        """Make sure that the store that was opened is still there, at the price of a small file."""
+        with _access(self._place):
+            text = _text(self._place, "zarr.json")
+        if text is None:
+            reason = "the store is gone, deleted or moved since it was opened"
+            raise StoreGoneError(errno.ENOENT, reason, self.name)
+        if self._facts["hash"].encode() not in text:
+            raise PlanMismatchError(
+                f"{self.name}: another store is here now, made since this one was opened; nothing "
+                "is written to it. Give another place"
+            )
 
     def _check_coordinates(self) -> None:
         for name in self._facts["coords"]:
@@ -381,6 +413,8 @@ class _Place(NamedTuple):
             folder = Path(target).resolve()
             local = storage.LocalStore(folder, read_only=read_only)
             return cls(local, os.fspath(target), folder, str(folder))
+        if isinstance(target, storage.ZipStore):
+            _open_archive(target)
         if isinstance(target, _zarr().abc.store.Store):
             shared = isinstance(target, (storage.FsspecStore, storage.ObjectStore))
             return cls(target, str(target), None, target if shared else None)
@@ -392,6 +426,18 @@ class _Place(NamedTuple):
             return self.folder.exists()
         with _access(self):
             return bool(_listed(self.zarr, ""))
+
+
+def _open_archive(store: zarr.storage.ZipStore) -> None:
+    """Open a zip file, which Zarr leaves to its first user; it can only be read."""
+    from zarr.core.sync import sync
+
+    if not store.read_only:
+        raise ValueError(
+            f"{store}: a sweep cannot be written to a zip file, in which nothing is replaced; run "
+            "it into a folder and pack that, which can be read as ZipStore(path, mode='r')"
+        )
+    sync(store._ensure_open())
 
 
 def _make(place: _Place, plan: Plan) -> None:
@@ -444,7 +490,15 @@ def _fill(store: zarr.abc.store.Store, plan: Plan) -> None:
     # Strings of fixed length have no place in the specification of Zarr v3.
     words = {name: words for name, words in template.coords.items() if words.dtype.kind == "U"}
     template = template.assign_coords({name: each.astype(object) for name, each in words.items()})
-    template.to_zarr(store, mode="w-", zarr_format=3, consolidated=False, write_empty_chunks=True)
+    compressors = [_zarr().codecs.ZstdCodec(level=0), _zarr().codecs.Crc32cCodec()]
+    template.to_zarr(
+        store,
+        mode="w-",
+        zarr_format=3,
+        consolidated=False,
+        write_empty_chunks=True,
+        encoding={name: {"compressors": compressors} for name in template.coords},
+    )
     group = _zarr().open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
     for name in VARIABLES:
         group.create_array(
@@ -453,7 +507,7 @@ def _fill(store: zarr.abc.store.Store, plan: Plan) -> None:
             chunks=plan.chunks,
             dtype="float64",
             fill_value=math.nan,
-            compressors=[_zarr().codecs.ZstdCodec(level=0), _zarr().codecs.Crc32cCodec()],
+            compressors=compressors,
             dimension_names=plan.variable_dims,
             attributes=dict(plan.variable_attrs[name]),
         )
@@ -519,6 +573,24 @@ def _array(place: _Place, group: zarr.Group, name: str) -> Any:
     if found is None:
         raise ValueError(f"{place.name}: the store is damaged: {name}/zarr.json is missing")
     return found
+
+
+def _text(place: _Place, key: str) -> bytes | None:
+    """A small file, as it is now; None where it is not."""
+    if place.folder is None:
+        return _got(place.zarr, key)
+    try:
+        return (place.folder / key).read_bytes()  # faster than through Zarr
+    except FileNotFoundError:
+        return None
+
+
+def _got(store: zarr.abc.store.Store, key: str) -> bytes | None:
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+
+    found = sync(store.get(key, default_buffer_prototype()))
+    return None if found is None else found.to_bytes()
 
 
 def _keys(place: _Place, name: str) -> list[str]:
@@ -607,8 +679,26 @@ def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _both(theirs: object, ours: object) -> str:
+    if changed := _changed(theirs, ours):
+        return f" (the code of {', '.join(changed)} has changed, or what it holds)"
     there, here = _short(theirs), _short(ours)
     return f" ({there} there, {here} here)" if there != here else ""
+
+
+def _changed(theirs: object, ours: object) -> list[str]:
+    """Functions that are called the same and do something else."""
+    there, here = dict(_functions(theirs)), dict(_functions(ours))
+    return [name for name in there if name in here and there[name] != here[name]]
+
+
+def _functions(part: object) -> Iterator[tuple[str, str]]:
+    """The functions in a part of an identity, each with its digest."""
+    if isinstance(part, dict):
+        if "function" in part:
+            yield part["function"], part["digest"]
+        part = [*part.values()]
+    for each in part if isinstance(part, list) else ():
+        yield from _functions(each)
 
 
 def _short(value: object) -> str:

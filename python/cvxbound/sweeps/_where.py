@@ -34,6 +34,21 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.And: np.logical_and,
     ast.Or: np.logical_or,
 }
+_OTHERS: dict[type, str] = {  # which Python has
+    ast.In: "in",
+    ast.NotIn: "not in",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.MatMult: "@",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.Invert: "~",
+}
 _LONGEST = 1000  # characters of an expression
 _DEEPEST = 200  # parts within each other, well below what Python's stack holds
 _UNDERSTOOD = (
@@ -118,7 +133,7 @@ def _names(text: str) -> tuple[str, ...]:
             and isinstance(node.value, (bool, int, float, str, type(None)))
         )
         if not known:
-            part = ast.get_source_segment(text, node) or type(node).__name__
+            part = _OTHERS.get(type(node)) or ast.get_source_segment(text, node)
             raise ValueError(f"where={text!r}: {part!r} is not understood; expected {_UNDERSTOOD}")
     return tuple(sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}))
 
