@@ -2,19 +2,15 @@
 
     python bench/gpu.py [--out table.md] [--quick]
 
-Needs a GPU, CuPy and a cvxbound that was built with kernels. A row is a call: its best time of a
-few by CUDA events, what it costs at least (`floor`) at the rates measured first, and the worst
-relative difference from the processor's answer at some horizons, schedules or cells. Rows of other
-libraries follow those of cvxbound that they are compared with. The exit code is 1 where an answer
-of cvxbound is wrong, 2 where nothing can be measured.
+Needs a GPU, CuPy and a cvxbound that was built with kernels. A row is a call: its best time by CUDA
+events, what it costs at least (`floor`) at the rates measured first, and the worst relative
+difference from the processor's answer at some horizons, schedules or cells. Other libraries follow
+what they are compared with. The exit code is 1 where cvxbound is wrong, 2 where it cannot run.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +21,7 @@ import numpy as np
 
 import cvxbound as cb
 import gpu_peers
+import machine
 from cvxbound import _backend, _device, _files
 from cvxbound.schedules import segment_table
 
@@ -36,10 +33,8 @@ MULTIPLY_ADD = f"""
 extern "C" __global__ void multiply_add(double* out, double a, double b) {{
   double x[{CHAINS}], sum = 0;
   for (int j = 0; j < {CHAINS}; ++j) x[j] = threadIdx.x + j;
-  for (int i = 0; i < {LINKS}; ++i) {{
-    #pragma unroll
+  for (int i = 0; i < {LINKS}; ++i)
     for (int j = 0; j < {CHAINS}; ++j) x[j] = fma(x[j], a, b);
-  }}
   for (int j = 0; j < {CHAINS}; ++j) sum += x[j];
   out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }}
@@ -64,13 +59,10 @@ def device_rates(xp):
     """Multiply-adds of doubles, bytes read or written, and bytes from the host, a second."""
     kernel = xp.RawKernel(MULTIPLY_ADD, "multiply_add")
     x, y = (xp.zeros(1 << 26, np.float64) for _ in range(2))
-    chained = (x, np.float64(0.999), np.float64(0.001))
+    launch = ((BLOCKS,), (THREADS,), (x, np.float64(0.999), np.float64(0.001)))
     host = np.ones(1 << 25)
     calls = {
-        "operations": (
-            CHAINS * LINKS * BLOCKS * THREADS,
-            lambda: kernel((BLOCKS,), (THREADS,), chained),
-        ),
+        "operations": (CHAINS * LINKS * BLOCKS * THREADS, lambda: kernel(*launch)),
         "memory": (2 * x.nbytes, lambda: xp.copyto(y, x)),
         "host": (host.nbytes, lambda: xp.asarray(host)),
     }
@@ -87,19 +79,13 @@ def device_facts(xp):
         return f"{_device.gpus()[xp.cuda.Device().id]['name']}, driver and clocks unknown"
 
 
-def processor():
-    listed = Path("/proc/cpuinfo")
-    found = listed.exists() and re.search(r"model name\s*: (.*)", listed.read_text())
-    return found[1] if found else platform.processor()
-
-
 def facts(xp, rates):
     info = cb.info()
     return [
         f"- GPU: {device_facts(xp)}",
         f"- measured: {rates['operations']:.3g} fp64 multiply-adds/s, memory "
         f"{rates['memory']:.3g} B/s, from the host {rates['host']:.3g} B/s",
-        f"- processor: {processor()}, {os.cpu_count()} of them, {info['isa']}",
+        f"- processor: {machine.processor()}, {info['threads']} threads, {info['isa']}",
         f"- cvxbound {info['version']}, built with CUDA {info['cuda']}; "
         f"CuPy {getattr(xp, '__version__', 'unknown')}, NumPy {np.__version__}",
     ]
@@ -115,7 +101,7 @@ WALK = {"last": 6.0, "tight": 7.0}
 
 @dataclass(frozen=True)
 class Case:
-    """A call; `prepare` makes it, and the function that says how wrong its answer is."""
+    """`prepare` takes CuPy, and makes a call and a function that says how wrong its answer is."""
 
     what: str
     steps: int
@@ -149,10 +135,8 @@ def all_horizons(steps, kind, curve):
 
 
 def curve(kind, method, steps):
-    def call(_xp, there, _eta):
-        return cb.curve(there, kind=kind, method=method)
-
-    what, prepare = f"curve, {kind}, {method}", all_horizons(steps, kind, call)
+    what = f"curve, {kind}, {method}"
+    prepare = all_horizons(steps, kind, lambda _, x, __: cb.curve(x, kind=kind, method=method))
     if method == "fast":
         rtol = 1e-12 if kind == "last" else 1e-9  # by which a minimum may be missed
         return Case(what, steps, prepare, steps, "steps", {"memory": 16.0 * steps}, rtol)
@@ -228,18 +212,13 @@ def plan(shrink):
 
     for steps in sizes(1e5, 1e6):
         yield curve("last", "direct", steps)
-        yield rival("CuPy, tiles", steps, lambda xp, there, _: gpu_peers.cupy_curve(xp, there))
-        yield rival("KeOps", steps, lambda _xp, _there, eta: gpu_peers.keops_curve(eta))
+        yield rival("CuPy, tiles", steps, lambda xp, x, _: gpu_peers.cupy_curve(xp, x))
+        yield rival("KeOps", steps, lambda _, __, eta: gpu_peers.keops_curve(eta))
     yield curve("tight", "direct", *sizes(1e4))
-    for kind in ("last", "tight"):
-        yield one_horizon(kind, *sizes(1e4, 1e4))
-    for steps in sizes(1e6, 1e7, 1e8):
-        yield curve("last", "fast", steps)
-    for steps in sizes(1e6, 1e7):
-        yield curve("tight", "fast", steps)
-    for kind in ("last", "tight"):
-        for family in FAMILIES:
-            yield sweep(family, kind, *sizes(1e6, 1e4))
+    yield from (one_horizon(kind, *sizes(1e4, 1e4)) for kind in WALK)
+    yield from (curve("last", "fast", steps) for steps in sizes(1e6, 1e7, 1e8))
+    yield from (curve("tight", "fast", steps) for steps in sizes(1e6, 1e7))
+    yield from (sweep(family, kind, *sizes(1e6, 1e4)) for kind in WALK for family in FAMILIES)
 
 
 COLUMNS = ("what", "T", "time", "goal", "rate", "floor", "x floor", "x cvxbound", "difference")
@@ -271,10 +250,11 @@ def measure(xp, rates, shrink):
     """Lines of the table, and whether each is as it should be; what cannot run says why."""
     own = np.nan
     for case in plan(shrink):
+        skippable = Exception if case.is_rival else MemoryError
         try:
             call, error_of = case.prepare(xp)
             seconds, answer = elapsed(xp, call)
-        except Exception if case.is_rival else MemoryError as reason:
+        except skippable as reason:
             seconds = np.nan
             why = " ".join(f"skipped: {type(reason).__name__}: {reason}".split())
             yield line([case.what, f"{case.steps:,}", why, *[""] * (len(COLUMNS) - 3)]), True
@@ -296,8 +276,7 @@ def main(arguments=None):
         parser.error(missing)
     xp = _device.cupy()
     rates = device_rates(xp)
-    rule = line(["-", *["-:"] * (len(COLUMNS) - 1)])
-    lines = [*facts(xp, rates), "", line(COLUMNS), rule]
+    lines = [*facts(xp, rates), "", line(COLUMNS), "| - |" + " -: |" * (len(COLUMNS) - 1)]
     print(*lines, sep="\n", flush=True)
     right = True
     for text, as_it_should in measure(xp, rates, max(1, options.quick)):

@@ -15,9 +15,11 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "cvxbound_cuda.hpp"
@@ -32,9 +34,6 @@ namespace cuda {
 
 /// Threads of a block where each works by itself.
 constexpr int kThreads = 128;
-
-/// Shared memory of a block that needs none.
-struct Nothing {};
 
 #if defined(__CUDACC__)
 
@@ -194,6 +193,13 @@ class Group : public Block<kCount> {
   std::int64_t slot_;
 };
 
+/// Leaves nothing of what a block had in shared memory: every double in it is not a number.
+template <class Shared>
+void forget(Shared& shared) {
+  static_assert(std::is_trivially_copyable<Shared>::value, "shared memory holds plain data");
+  std::memset(static_cast<void*>(&shared), 0xff, sizeof shared);
+}
+
 template <class Body>
 void launch(const char*, std::int64_t count, const Body& body, Stream) {
   in_order(count, body);
@@ -202,7 +208,10 @@ void launch(const char*, std::int64_t count, const Body& body, Stream) {
 template <class Body>
 void launch_blocks(const char*, std::int64_t count, const Body& body, Stream) {
   const auto shared = std::make_unique<typename Body::Shared>();
-  in_order(count, [&](std::int64_t index) { body(Block<Body::kThreads>(index), *shared); });
+  in_order(count, [&](std::int64_t index) {
+    forget(*shared);
+    body(Block<Body::kThreads>(index), *shared);
+  });
 }
 
 template <class Body>
@@ -210,6 +219,7 @@ void launch_groups(const char*, std::int64_t count, std::int64_t most, const Bod
   const auto shared = std::make_unique<typename Body::Shared>();
   const std::int64_t slots = count < most ? count : most;
   in_order(slots, [&](std::int64_t slot) {
+    forget(*shared);
     for (std::int64_t i = slot; i < count; i += slots) body(Group<Body::kThreads>(i, slot), *shared);
   });
 }

@@ -5,11 +5,10 @@
 
 #include "cvxbound/cvxbound.hpp"
 #include "portable.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 namespace cuda {
-
-constexpr double kInfinity = __builtin_inf();
 
 struct Row {
   const double* eta;
@@ -48,13 +47,13 @@ struct Pairs {
     return row.eta[repeat && t > 1 ? t - 2 : t - 1];
   }
 
-  CVX_PORTABLE void write(std::int64_t i, double distance, double noise, double rho) const {
-    if (out.distance) out.distance[i] = distance;
-    if (out.noise) out.noise[i] = noise;
-    if (out.rho) out.rho[i] = rho;
+  CVX_PORTABLE void write(std::int64_t i, const Split& split) const {
+    if (out.distance) out.distance[i] = split.distance;
+    if (out.noise) out.noise[i] = split.noise;
+    if (out.rho) out.rho[i] = split.rho;
     if (out.omega) {
       const double weight = gamma(i / horizons());
-      out.omega[i] = distance / weight + weight * noise;
+      out.omega[i] = split.distance / weight + weight * split.noise;
     }
   }
 
@@ -63,8 +62,7 @@ struct Pairs {
   CVX_PORTABLE void write_last(std::int64_t i, const Row& row, std::int64_t t, double R, double sum,
                                double moved) const {
     const double rho = fixed_rho(row, t), norm = row.norm_at(t - 1);
-    if (rho > 0) return write(i, 0.5 / R, 0.5 * ((rho * norm) * norm + sum), rho);
-    write(i, moved > 0 ? 0.5 / moved : kInfinity, moved > 0 ? kInfinity : 0.0, 0.0);
+    write(i, rho > 0 ? Split{0.5 / R, 0.5 * ((rho * norm) * norm + sum), rho} : zero_last_step(moved));
   }
 };
 

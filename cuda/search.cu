@@ -214,7 +214,7 @@ struct Search {
       found = solve(horizon, gamma, made ? 1.0 : row.norm_at(t - 1), group, shared);
     }
     group.each([&](int lane) {
-      if (lane == 0) pairs.write(i, found.distance, found.noise, found.rho);
+      if (lane == 0) pairs.write(i, {found.distance, found.noise, found.rho});
     });
   }
 
