@@ -60,18 +60,17 @@ def build(folder: Path) -> str:
 
 
 def kernels(log: str) -> list[tuple[str, str, int, int, int]]:
-    """Body, architecture, registers, bytes of stack and bytes of spills of each kernel."""
-    pattern = re.compile(
-        r"Compiling entry function '(?P<name>\S+)' for '(?P<arch>\S+)'.*?"
-        r"(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
-        r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
-        re.DOTALL,
-    )
+    """Body, architecture, registers, bytes of stack and bytes of spills of each kernel.
+
+    The functions that a kernel calls follow it in the log, and count with it.
+    """
     found = []
-    for match in pattern.finditer(log):
-        spills = int(match["stores"]) + int(match["loads"])
-        body = body_of(match["name"])
-        found.append((body, match["arch"], int(match["registers"]), int(match["stack"]), spills))
+    for part in log.split("Compiling entry function '")[1:]:
+        name, arch = re.match(r"(\S+)' for '(\S+)'", part).groups()
+        registers = int(re.search(r"Used (\d+) registers", part)[1])
+        stack = max(map(int, re.findall(r"(\d+) bytes stack frame", part)))
+        spills = sum(map(int, re.findall(r"(\d+) bytes spill (?:stores|loads)", part)))
+        found.append((body_of(name), arch, registers, stack, spills))
     return found
 
 

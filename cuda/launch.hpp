@@ -11,7 +11,9 @@
 //                                             a warp: `most` of them at a time
 //
 // The body of a block or group is run by all its threads; what they do differently goes into `each`, which
-// ends with a barrier, and what a thread keeps from one `each` to the next into a PerThread.
+// ends with a barrier, and what a thread keeps from one `each` to the next into a PerThread. Between two
+// `each`, a group may read what it shares, since its next `each` begins with a barrier too; a block may
+// not.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +57,9 @@ class PerThread {
 
 template <int kCount>
 struct Block {
-  __device__ std::int64_t index() const { return blockIdx.x; }
+  std::int64_t first;  ///< of the launch
+
+  __device__ std::int64_t index() const { return first + blockIdx.x; }
 
   template <class Function>
   __device__ void each(const Function& function) const {
@@ -95,9 +99,9 @@ __global__ void __launch_bounds__(kThreads, Body::kBlocks) run(const Body body, 
 }
 
 template <class Body>
-__global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body) {
+__global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body, std::int64_t first) {
   __shared__ typename Body::Shared shared;
-  body(Block<Body::kThreads>{}, shared);
+  body(Block<Body::kThreads>{first}, shared);
 }
 
 /// Threads of a block of groups: few, since a multiprocessor hands out its registers by the block. It need
@@ -128,10 +132,11 @@ void launch(const char* name, std::int64_t count, const Body& body, Stream strea
 
 template <class Body>
 void launch_blocks(const char* name, std::int64_t count, const Body& body, Stream stream) {
-  if (count <= 0) return;
-  if (count > kMostBlocks) throw std::invalid_argument(std::string(name) + ": too many blocks");
-  run_blocks<<<static_cast<unsigned>(count), Body::kThreads, 0, stream>>>(body);
-  check(cudaGetLastError(), name);
+  for (std::int64_t first = 0; first < count; first += kMostBlocks) {
+    const std::int64_t blocks = count - first < kMostBlocks ? count - first : kMostBlocks;
+    run_blocks<<<static_cast<unsigned>(blocks), Body::kThreads, 0, stream>>>(body, first);
+    check(cudaGetLastError(), name);
+  }
 }
 
 template <class Body>
@@ -140,7 +145,6 @@ void launch_groups(const char* name, std::int64_t count, std::int64_t most, cons
   if (count <= 0) return;
   constexpr int kGroups = kGroupThreads / Body::kThreads;
   const std::int64_t slots = count < most ? count : most, blocks = (slots + kGroups - 1) / kGroups;
-  if (blocks > kMostBlocks) throw std::invalid_argument(std::string(name) + ": too many blocks");
   run_groups<<<static_cast<unsigned>(blocks), kGroupThreads, 0, stream>>>(body, count, slots);
   check(cudaGetLastError(), name);
 }

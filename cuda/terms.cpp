@@ -1,5 +1,6 @@
 // The entry points: what is computed by which kernel, and how the workspace is cut.
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 #include "cvxbound_cuda.hpp"
@@ -16,16 +17,18 @@ namespace cuda {
 std::size_t tables_size() { return sizeof(Tables); }
 
 void make_tables(void* host) {
-  auto* tables = static_cast<Tables*>(host);
+  // The memory need not be aligned as kernels want theirs.
+  const auto tables = std::make_unique<Tables>();
   tables->basis = basis_of(kOrderCount - 1);
   tables->window = window_basis();
   tables->panels = panel_rules();
+  std::memcpy(host, tables.get(), sizeof *tables);
 }
 
 namespace {
 
-/// From so many steps on block maps are the quicker way where every horizon is searched, and where the last
-/// steps of so many horizons are given.
+/// By an estimate, from so many steps on block maps are the quicker way where every horizon is searched,
+/// and where the last steps of so many horizons are given.
 constexpr std::int64_t kLongSearch = 1024, kLongGiven = 32768, kManyGiven = 32;
 
 bool is_free(const Options& options) {
@@ -56,6 +59,7 @@ std::size_t workspace_size(const Batch& batch, const Options& options) {
 }
 
 void terms(const Batch& batch, const Options& options, const Terms& out, const Resources& on) {
+  if (options.kind == Kind::average) throw std::invalid_argument("an average needs no kernel: add up");
   const Pairs pairs = {batch, out, options.last_step == LastStep::repeat};
   const auto* tables = static_cast<const Tables*>(on.tables);
   const bool fast = is_fast(batch, options);

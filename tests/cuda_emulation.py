@@ -10,11 +10,15 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
 import types
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from cvxbound import _device
 
 VARIABLE = "CVXBOUND_EMULATED_CUDA"
 
@@ -30,6 +34,19 @@ def load_kernels():
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
+
+
+def emulated(monkeypatch):
+    """A machine whose GPUs the processor stands for while a test runs, and its CuPy."""
+    kernels = load_kernels()
+    if kernels is None:
+        pytest.skip(f"no emulated kernels: {VARIABLE} is not set")
+    machine = Machine(kernels)
+    cupy = make_cupy(machine)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cvxbound._cuda", machine.recording())
+    monkeypatch.setattr(_device, "_tables", {})
+    return machine, cupy
 
 
 class Machine:
@@ -65,6 +82,7 @@ class CUDARuntimeError(RuntimeError):
 def make_cupy(machine):
     """A module to be `cupy` in `sys.modules`."""
     cupy = types.ModuleType("cupy")
+    cupy.is_emulated = True
 
     class Device:
         def __init__(self, number=None):

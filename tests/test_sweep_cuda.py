@@ -6,7 +6,6 @@ As in test_cuda.py, on a GPU where there is one, and by the processor with the e
 import importlib.util
 import logging
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -30,28 +29,18 @@ WSD = {
 }
 
 
-def emulated(monkeypatch):
-    kernels = cuda_emulation.load_kernels()
-    if kernels is None:
-        pytest.skip(f"no emulated kernels: {cuda_emulation.VARIABLE} is not set")
-    machine = cuda_emulation.Machine(kernels)
-    monkeypatch.setitem(sys.modules, "cupy", cuda_emulation.make_cupy(machine))
-    monkeypatch.setitem(sys.modules, "cvxbound._cuda", machine.recording())
-    monkeypatch.setattr(_device, "_tables", {})
-    return machine
-
-
 @pytest.fixture(params=["emulated", "gpu"])
 def gpu(request, monkeypatch):
     if request.param == "emulated":
-        emulated(monkeypatch)
+        cuda_emulation.emulated(monkeypatch)
     elif missing := _device.missing():
         pytest.skip(missing)
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    return emulated(monkeypatch)
+    machine, _ = cuda_emulation.emulated(monkeypatch)
+    return machine
 
 
 def bound(dataset):
@@ -80,6 +69,18 @@ def test_all_forms_and_horizons(gpu, last_step):
     found, expected = plan.on("cuda").run(), plan.run()
     for name in ("distance", "noise"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(("longest", "calls"), [(20_000, 2), (20_001, 1)])
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": ["last", "tight"]}, {"kind": ["last", "average"], "last_step": "free"}],
+)
+def test_long_searches_are_left_to_the_processor(machine, options, longest, calls):
+    plan = cb.sweep("cosine", steps=[10, longest], **options)
+    found = plan.on("cuda").run()
+    assert [name for name, *_ in machine.calls] == ["segment_terms"] * calls
+    same(found, plan.run(), rtol=1e-11)
 
 
 @pytest.mark.parametrize("scales", [{}, {"gamma": [1e-3, 1.0]}])

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "basis.hpp"
 #include "simd.hpp"
@@ -312,15 +313,15 @@ class RhoSearch {
       store(m_.v + i * kLanes, broadcast(middle) * load(window_.factor + i * kLanes));
     });
     evaluate(m_.value);
-    transform();
-    const double lowest = sample_window();
+    const Units units = transform();
+    const double lowest = sample_window(units);
     const double* const sampled = m_.sampled;
     Point found = {0, 0, 0, kInfinite};
     for (int i = 0; i < kSamples; ++i) {
       const double below = i > 0 ? sampled[i - 1] : kInfinite;
       const double above = i + 1 < kSamples ? sampled[i + 1] : kInfinite;
       if (!(sampled[i] <= below && sampled[i] < above && sampled[i] <= times(kBetween) * lowest)) continue;
-      const Point point = newton(sample_at(i));
+      const Point point = newton(sample_at(i), units);
       if (point.value < found.value) found = point;
     }
     if (found.value < best.value) {
@@ -339,14 +340,34 @@ class RhoSearch {
     double z, distance, noise, value;
   };
 
+  /// What the coefficients of a window count in: powers of two about as large as the terms there. Else
+  /// coefficients of small terms are subnormal, with which many processors take a hundred times as long.
+  struct Units {
+    double d, n;
+  };
+
+  CVX_PORTABLE static double unit_of(const double* values) {
+    double largest = 0;
+    for (int i = 0; i < kBeam; ++i) largest = values[i] > largest ? values[i] : largest;
+    if (!(largest >= kSmallest && largest <= kLargest)) return 1;
+    std::uint64_t pattern;
+    std::memcpy(&pattern, &largest, sizeof pattern);
+    pattern &= std::uint64_t{0x7ff} << 52;
+    std::memcpy(&largest, &pattern, sizeof pattern);
+    return largest;
+  }
+
   /// Values at the nodes to coefficients of powers of z.
-  CVX_PORTABLE void transform() const {
-    product(window_.to_chebyshev, m_.distance, m_.noise, m_.d_series, m_.n_series);
-    product(window_.to_monomial, m_.d_series, m_.n_series, m_.d, m_.n);
+  CVX_PORTABLE Units transform() const {
+    const Units units = {unit_of(m_.distance), unit_of(m_.noise)};
+    product(window_.to_chebyshev, m_.distance, m_.noise, m_.d_series, m_.n_series,
+            {1 / units.d, 1 / units.n});
+    product(window_.to_monomial, m_.d_series, m_.n_series, m_.d, m_.n, {1, 1});
+    return units;
   }
 
   CVX_PORTABLE void product(const double (*matrix)[kBeam], const double* x0, const double* x1, double* y0,
-                            double* y1) const {
+                            double* y1, Units scale) const {
     constexpr int kVectors = kBeam / kLanes;
     constexpr int kAtOnce = kLanes == 1 ? 1 : kVectors < 4 ? kVectors : 4;
     team_.each(kVectors / kAtOnce, [&](int part) {
@@ -355,8 +376,8 @@ class RhoSearch {
       for (int i = 0; i < kBeam; ++i) {
         for (int v = 0; v < kAtOnce; ++v) {
           const vec row = load(matrix[i] + (first + v) * kLanes);
-          sum0[v] = fma(broadcast(x0[i]), row, sum0[v]);
-          sum1[v] = fma(broadcast(x1[i]), row, sum1[v]);
+          sum0[v] = fma(broadcast(x0[i] * scale.d), row, sum0[v]);
+          sum1[v] = fma(broadcast(x1[i] * scale.n), row, sum1[v]);
         }
       }
       for (int v = 0; v < kAtOnce; ++v) {
@@ -385,8 +406,9 @@ class RhoSearch {
 
   /// The objective, but for a constant factor, at points so dense that two minima between them differ by
   /// less than anyone asks for; returns the lowest value.
-  CVX_PORTABLE double sample_window() const {
+  CVX_PORTABLE double sample_window(Units units) const {
     constexpr int kAtOnce = 4;
+    const double d_weight = units.d / l_.gamma, n_weight = l_.gamma * units.n;
     const double *const d = m_.d, *const n = m_.n;
     team_.each(kSamples / (kAtOnce * kLanes), [&](int part) {
       const int first = part * kAtOnce * kLanes;
@@ -404,8 +426,7 @@ class RhoSearch {
         }
       }
       for (int v = 0; v < kAtOnce; ++v) {
-        const vec f =
-            l_.gamma > 0 ? p[v] * broadcast(1 / l_.gamma) + broadcast(l_.gamma) * q[v] : p[v] * q[v];
+        const vec f = l_.gamma > 0 ? p[v] * broadcast(d_weight) + broadcast(n_weight) * q[v] : p[v] * q[v];
         store(m_.sampled + first + v * kLanes, f);
       }
     });
@@ -415,14 +436,15 @@ class RhoSearch {
   }
 
   /// The stationary point next to a sample that is lower than its neighbours.
-  CVX_PORTABLE Point newton(double z) const {
+  CVX_PORTABLE Point newton(double z, Units units) const {
+    const double d_weight = units.d / l_.gamma, n_weight = l_.gamma * units.n;
     double low = z - 2.0 / kSamples, high = z + 2.0 / kSamples;
     for (int iteration = 0;; ++iteration) {
       const auto [d0, d1, d2] = jet_of(m_.d, z);
       const auto [n0, n1, n2] = jet_of(m_.n, z);
-      const double g = l_.gamma;
-      const double slope = g > 0 ? d1 / g + g * n1 : d1 * n0 + d0 * n1;
-      const double bend = g > 0 ? 2 * (d2 / g + g * n2) : 2 * (d2 * n0 + d1 * n1 + d0 * n2);
+      const bool sum = l_.gamma > 0;
+      const double slope = sum ? d_weight * d1 + n_weight * n1 : d1 * n0 + d0 * n1;
+      const double bend = sum ? 2 * (d_weight * d2 + n_weight * n2) : 2 * (d2 * n0 + d1 * n1 + d0 * n2);
       (slope > 0 ? high : low) = z;
       const double next = bend > 0 ? z - slope / bend : low - 1;
       const bool inside = next > low && next < high;
@@ -430,7 +452,8 @@ class RhoSearch {
       const bool end = !(high - low > 1e-7) || iteration == 60;
       if (end || (inside && step < kTaylor && step > -kTaylor)) {
         const double last = end ? 0 : step;
-        const double distance = d0 + last * (d1 + last * d2), noise = n0 + last * (n1 + last * n2);
+        const double distance = units.d * (d0 + last * (d1 + last * d2));
+        const double noise = units.n * (n0 + last * (n1 + last * n2));
         return {z + last, distance, noise, objective(distance, noise)};
       }
       z += step;

@@ -190,7 +190,7 @@ class Walker {
   }
 
   /// Adds the 2^level steps before step `left`, unless their sums would not be exact enough.
-  CVX_PORTABLE bool panel(const Formula& formula, int level, std::int64_t left) {
+  CVX_NOINLINE CVX_PORTABLE bool panel(const Formula& formula, int level, std::int64_t left) {
     if (level < kSmallestLevel) return false;
     const PanelRule& rule = rules_.rule[level];
     const double size = static_cast<double>(std::int64_t{1} << level);

@@ -96,7 +96,19 @@ def _on_device(eta: Any, others: dict[str, Any]) -> Iterator[Any]:
 
 
 def kernels() -> Any:
-    """Load the compiled kernels."""
+    """Load the compiled kernels, which must be a GPU's for arrays on a GPU."""
+    module = _load()
+    xp = sys.modules.get("cupy")
+    if module.is_emulated() and xp is not None and not getattr(xp, "is_emulated", False):
+        raise RuntimeError(
+            "this cvxbound is the test build, CVXBOUND_CUDA=EMULATED: the processor runs its "
+            "kernels, which cannot read arrays of a GPU; install it with "
+            "pip install . -C cmake.define.CVXBOUND_CUDA=ON"
+        )
+    return module
+
+
+def _load() -> Any:
     try:
         return importlib.import_module("cvxbound._cuda")
     except ImportError as error:
@@ -142,7 +154,7 @@ class Gpu(TypedDict):
 def built_with() -> str | None:
     """The CUDA version the package was built with, None for a build without."""
     try:
-        module = kernels()
+        module = _load()
     except RuntimeError:
         return None
     return "emulated" if module.is_emulated() else str(module.cuda_version)
@@ -169,8 +181,9 @@ def _gpu(module: Any, device: int) -> Gpu:
 def missing() -> str | None:
     """What is missing to compute on a GPU, None where nothing is."""
     try:
-        kernels()
+        _load()
         cupy()
+        kernels()
     except (ImportError, RuntimeError) as error:
         return str(error)
     return None
@@ -222,9 +235,11 @@ def _terms(request: Request, weight: Float | None, *wanted: str) -> tuple[Float,
 def _method(request: Request, arguments: dict[str, Any]) -> _core.Method:
     """The method that may be used: block maps are for steps and sums in a range.
 
-    They never pay for one horizon.
+    They never pay for one horizon, unless its last step is free and takes many walks.
     """
-    walks = request.rtol < _SMALLEST_RTOL or (request.at is not None and request.at.size == 1)
+    is_free = request.kind == "tight" or request.last_step == "free"
+    is_one_walk = not is_free and request.at is not None and request.at.size == 1
+    walks = request.rtol < _SMALLEST_RTOL or is_one_walk
     if request.method == "direct" or (request.method == "auto" and walks):
         return _core.Method.direct
     xp, eta = request.xp, arguments["eta"]
@@ -297,6 +312,7 @@ def segment_split(
 ) -> tuple[Float, Float]:
     """Distance and noise term as in `_backend.segment_split`, on the current device."""
     xp, shape = cupy(), np.shape(horizons)
+    _check_horizons(table, horizons)
     segments = xp.asarray(np.ascontiguousarray(table).view(np.uint8))
     at = xp.asarray(horizons, np.int64, order="C")
     rates = None if weight is None else xp.asarray(weight, np.float64, order="C")
@@ -315,6 +331,17 @@ def segment_split(
         )
         _run(kernels().segment_terms, batch, **outputs)
     return outputs["distance"].get(), outputs["noise"].get()
+
+
+def _check_horizons(table: NDArray[np.void], horizons: Int) -> None:
+    """Refuse what the core refuses; kernels would read beyond the segments."""
+    steps = table["steps"].sum(axis=-1)
+    bad = np.argwhere((horizons < 0) | (horizons > steps[:, None]))
+    if bad.size:
+        item, i = bad[0]
+        raise ValueError(
+            f"a horizon beyond the steps in item {item}: {horizons[item, i]} of {steps[item]}"
+        )
 
 
 # --- calls ---------------------------------------------------------------------------------------
@@ -345,5 +372,6 @@ def _tables_of(xp: Any) -> Any:
     if device not in _tables:
         copied = xp.asarray(np.frombuffer(kernels().tables(), np.uint8))
         xp.cuda.get_current_stream().synchronize()  # other streams will read them
-        _tables[device] = copied
+        # Another thread may have been quicker: kernels may read its copy, which must stay.
+        _tables.setdefault(device, copied)
     return _tables[device]

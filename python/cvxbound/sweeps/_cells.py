@@ -30,6 +30,7 @@ _SAMPLE = 4  # kernels of a piece that are walked to verify the others
 _SHARE = 0.05  # of the steps of a piece that the walks of the sample may take, beyond the first
 _LONGEST = 10**8  # steps of a schedule that is walked to verify others: a tenth of a second,
 _LONGEST_SEARCH = 2**18  # and where its last step is free
+_LONGEST_ON_GPU = 20_000  # steps of a schedule whose last step is searched there, by many walks
 _AGREEMENT = 1e-11
 _MOST_STEPS = 2**22  # of schedules of functions that are evaluated together
 
@@ -272,7 +273,7 @@ def _native(
     kinds: Sequence[int] | None = None,
 ) -> Pair:
     """The terms of cells whose schedules the compiled core makes; of some kinds only."""
-    result, split = Pair.empty(plan, cells.kernels.size), _split(plan, method, nthreads)
+    result, longest = Pair.empty(plan, cells.kernels.size), int(cells.each("steps").max())
     for group, params in _groups(plan, cells):
         some = cells.pick(group)
         if callable(params.get("shape")):
@@ -283,6 +284,8 @@ def _native(
         for i in range(len(plan.kinds)) if kinds is None else kinds:
             kind = plan.kinds[i]
             is_free = has_free_step([kind], plan.last_step)
+            walked = longest if is_free and kind != "average" else 0
+            split = _split(plan, method, nthreads, walked)
             result.distance[i, group], result.noise[i, group] = split(
                 table,
                 horizons,
@@ -294,9 +297,14 @@ def _native(
     return result
 
 
-def _split(plan: Plan, method: str, nthreads: int | None) -> Callable[..., tuple[Float, Float]]:
-    """What computes the terms of segments; what a GPU found is verified by the processor."""
-    if plan.device == "cpu" or method == "direct":
+def _split(
+    plan: Plan, method: str, nthreads: int | None, walked: int
+) -> Callable[..., tuple[Float, Float]]:
+    """What computes the terms of segments; what a GPU found is verified by the processor.
+
+    A GPU searches a last step by walks, of at most `walked` steps; the processor need not walk.
+    """
+    if plan.device == "cpu" or method == "direct" or walked > _LONGEST_ON_GPU:
         return functools.partial(_backend.segment_split, nthreads=nthreads)
     return _device.segment_split
 
