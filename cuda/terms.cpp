@@ -53,9 +53,11 @@ bool is_emulated() {
 
 std::size_t workspace_size(const Batch& batch, const Options& options) {
   const Pairs pairs = {batch, {}, false};
-  const std::size_t maps = is_fast(batch, options) ? maps_size(batch, options.kind == Kind::tight) : 0;
+  const bool fast = is_fast(batch, options);
+  const std::size_t maps = fast ? maps_size(batch, options.kind == Kind::tight) : 0;
   if (is_free(options)) return search_size(pairs.count()) + maps;
-  return maps > 0 || batch.horizons ? maps : direct_size(pairs);
+  if (fast) return maps;
+  return batch.horizons ? 0 : direct_size(pairs);
 }
 
 void terms(const Batch& batch, const Options& options, const Terms& out, const Resources& on) {

@@ -161,7 +161,7 @@ class Walker {
       double reach = Record::kReach * (before + static_cast<double>(steps - left));
       if (singular) reach = lesser(reach, 0.5 * (far + segment.first));
       int level = level_below(lesser(lesser(reach, limit), far));
-      while (level > 0 && !panel(formula, level, left)) --level, limit = 1 << level;
+      while (level > 0 && !panel(formula, level, left)) limit = size_of(--level);
       if (level < kSmallestLevel) {
         const std::int64_t single = left < kSmallestPanel ? left : kSingle;
         walk(segment, left - single, single);
@@ -169,10 +169,13 @@ class Walker {
         limit = 0x1p62;
       } else {
         left -= std::int64_t{1} << level;
-        limit = limit * 2;
+        limit *= 2;
       }
     }
   }
+
+  /// Steps of a panel.
+  CVX_PORTABLE static double size_of(int level) { return static_cast<double>(std::int64_t{1} << level); }
 
   CVX_PORTABLE static double lesser(double a, double b) { return a < b ? a : b; }
 
@@ -193,7 +196,7 @@ class Walker {
   CVX_NOINLINE CVX_PORTABLE bool panel(const Formula& formula, int level, std::int64_t left) {
     if (level < kSmallestLevel) return false;
     const PanelRule& rule = rules_.rule[level];
-    const double size = static_cast<double>(std::int64_t{1} << level);
+    const double size = size_of(level);
     const double R = rho_ + sums_.length;
     vec back[kVectors], eta[kVectors], before[kVectors] = {};
     double value[kPanelNodes];
