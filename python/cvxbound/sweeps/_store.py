@@ -310,8 +310,13 @@ class Store:
         if not self._writable:
             raise StoreError(errno.EROFS, "the store is open for reading only", self.name)
         self._check_place()
-        with _access(self._place):
-            yield
+        try:
+            with _access(self._place):
+                yield
+        except StoreError as error:
+            if error.errno == errno.ENOENT:
+                self._check_place()  # it may be gone since
+            raise
 
     def _check_place(self) -> None:
         """Make sure that the store that was opened is still there, at the price of a small file."""
