@@ -124,7 +124,6 @@ struct MakeTile {
   CVX_DEVICE static void combine(const Shared& shared, int group, double unit, double root_unit,
                                  Tile& tile) {
     vec num[kGroup + 1] = {}, den[kGroup + 1] = {}, y = 0.0;
-    for (int i = 0; i <= kGroup; ++i) num[i] = den[i] = 0.0;
     den[0] = 1.0;
     for (int done = 0; done < kGroup; ++done) {
       const int k = group * kGroup + kGroup - 1 - done;

@@ -3,20 +3,12 @@
 
 #include "block_map.hpp"
 #include "maps.hpp"
+#include "recursion.hpp"
 #include "schedules.hpp"
 
 namespace cvxbound {
 namespace cuda {
 namespace {
-
-/// One step back of either recursion (recursion.hpp): what it adds to R and to the sum. Of a product of
-/// roots one is divided first, so that steps of any size survive.
-CVX_DEVICE inline void step_back(bool tight, double eta, double norm, double R, double& grown,
-                                 double& sum) {
-  const double share = eta / R;
-  grown += tight ? eta * (2 + share) : eta;
-  sum += (share * norm) * (eta * norm);
-}
 
 /// One schedule and its block maps.
 class MapWalk {

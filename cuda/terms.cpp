@@ -8,6 +8,7 @@
 #include "maps.hpp"
 #include "schedules.hpp"
 #include "search.hpp"
+#include "segment_split.hpp"
 #include "tables.hpp"
 #include "walks.hpp"
 
@@ -31,13 +32,9 @@ namespace {
 /// and where the last steps of so many horizons are given.
 constexpr std::int64_t kLongSearch = 1024, kLongGiven = 32768, kManyGiven = 32;
 
-bool is_free(const Options& options) {
-  return options.kind == Kind::tight || options.last_step == LastStep::free;
-}
-
 bool is_fast(const Batch& batch, const Options& options) {
   if (options.method != Method::automatic) return options.method == Method::fast;
-  if (is_free(options)) return batch.steps >= kLongSearch;
+  if (is_searched(options.kind, options.last_step)) return batch.steps >= kLongSearch;
   return batch.steps >= kLongGiven && (!batch.horizons || batch.horizon_count >= kManyGiven);
 }
 
@@ -55,7 +52,7 @@ std::size_t workspace_size(const Batch& batch, const Options& options) {
   const Pairs pairs = {batch, {}, false};
   const bool fast = is_fast(batch, options);
   const std::size_t maps = fast ? maps_size(batch, options.kind == Kind::tight) : 0;
-  if (is_free(options)) return search_size(pairs.count()) + maps;
+  if (is_searched(options.kind, options.last_step)) return search_size(pairs.count()) + maps;
   if (fast) return maps;
   return batch.horizons ? 0 : direct_size(pairs);
 }
@@ -65,7 +62,7 @@ void terms(const Batch& batch, const Options& options, const Terms& out, const R
   const Pairs pairs = {batch, out, options.last_step == LastStep::repeat};
   const auto* tables = static_cast<const Tables*>(on.tables);
   const bool fast = is_fast(batch, options);
-  if (is_free(options)) {
+  if (is_searched(options.kind, options.last_step)) {
     if (fast) return fast_search(pairs, options.kind, on.workspace, tables, on.stream);
     return search(pairs, options.kind, on.workspace, tables, on.stream);
   }

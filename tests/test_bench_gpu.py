@@ -67,16 +67,9 @@ def sums(q, back, front, axis):
 @pytest.fixture
 def emulated(monkeypatch):
     """The stand-in for CuPy, and for what the script asks of a device besides."""
-    kernels = cuda_emulation.load_kernels()
-    if kernels is None:
-        pytest.skip(f"no emulated kernels: {cuda_emulation.VARIABLE} is not set")
-    machine = cuda_emulation.Machine(kernels)
-    cupy = cuda_emulation.make_cupy(machine)
+    _, cupy = cuda_emulation.emulated(monkeypatch)
     cupy.ReductionKernel = lambda *_: sums
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "cvxbound._cuda", machine.recording())
     monkeypatch.setitem(sys.modules, "pykeops", None)
-    monkeypatch.setattr(_device, "_tables", {})
     monkeypatch.setattr(gpu, "elapsed", lambda _xp, call: (1e-3, call()))
     monkeypatch.setattr(gpu, "device_rates", lambda _xp: RATES)
     monkeypatch.setattr(gpu, "device_facts", lambda _xp: "Stand-in")

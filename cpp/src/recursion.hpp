@@ -83,4 +83,13 @@ struct Tight {
   }
 };
 
+/// One step back of either, chosen at run time, with R itself as the state: what it adds to R and to the
+/// sum. Of a product of roots one is divided first, so that steps of any size survive.
+CVX_PORTABLE inline void step_back(bool tight, double eta, double norm, double R, double& grown,
+                                   double& sum) {
+  const double share = eta / R;
+  grown += tight ? eta * (2 + share) : eta;
+  sum += (share * norm) * (eta * norm);
+}
+
 }  // namespace cvxbound

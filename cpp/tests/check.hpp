@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "cvxbound/cvxbound.hpp"
+
 namespace {
 
 [[maybe_unused]] int failures = 0;
@@ -30,6 +32,32 @@ using Array = std::vector<double>;
 struct Exact {
   explicit Exact(const Array& x) : data(new double[x.size()]) { std::copy(x.begin(), x.end(), data.get()); }
   std::unique_ptr<double[]> data;
+};
+
+/// A batch of one schedule, with G = 1 without norms and the best gamma where it is 0. Horizons must
+/// outlive it.
+class One {
+ public:
+  One(const Array& eta, const Array& norm, double gamma, const std::vector<std::int64_t>& horizons = {})
+      : eta_(eta), norm_(norm), gamma_(gamma) {
+    batch_.items = 1;
+    batch_.steps = static_cast<std::int64_t>(eta.size());
+    batch_.eta = eta_.data.get();
+    batch_.norm = norm.empty() ? nullptr : norm_.data.get();
+    batch_.gamma = gamma > 0 ? &gamma_ : nullptr;
+    if (horizons.empty()) return;
+    batch_.horizons = horizons.data();
+    batch_.horizon_count = static_cast<std::int64_t>(horizons.size());
+  }
+  One(const One&) = delete;
+  One& operator=(const One&) = delete;
+
+  const cvxbound::Batch& batch() const { return batch_; }
+
+ private:
+  const Exact eta_, norm_;
+  const double gamma_;
+  cvxbound::Batch batch_;
 };
 
 struct Result {

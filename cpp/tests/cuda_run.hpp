@@ -49,18 +49,7 @@ inline Result run(const Batch& batch, const Options& options) {
 /// As `run` of test_core.cpp: one schedule, with all that a GPU would have.
 inline Result run(const Array& eta, const Array& norm, const Options& options,
                   const std::vector<std::int64_t>& horizons = {}, double gamma = 0) {
-  const Exact steps(eta), norms(norm);
-  Batch batch;
-  batch.items = 1;
-  batch.steps = static_cast<std::int64_t>(eta.size());
-  batch.eta = steps.data.get();
-  batch.norm = norm.empty() ? nullptr : norms.data.get();
-  batch.gamma = gamma > 0 ? &gamma : nullptr;
-  if (!horizons.empty()) {
-    batch.horizons = horizons.data();
-    batch.horizon_count = static_cast<std::int64_t>(horizons.size());
-  }
-  return run(batch, options);
+  return run(One(eta, norm, gamma, horizons).batch(), options);
 }
 
 /// The tests, with threads and blocks first to last and last to first; what main returns.

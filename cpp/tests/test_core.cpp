@@ -25,17 +25,7 @@ namespace {
 Result run(const Array& eta, const Array& norm, Kind kind, LastStep last_step,
            const std::vector<std::int64_t>& horizons = {}, double gamma = 0, int threads = 1,
            Method method = Method::direct, double rtol = 1e-12) {
-  const Exact steps(eta), norms(norm);
-  Batch batch;
-  batch.items = 1;
-  batch.steps = static_cast<std::int64_t>(eta.size());
-  batch.eta = steps.data.get();
-  batch.norm = norm.empty() ? nullptr : norms.data.get();
-  batch.gamma = gamma > 0 ? &gamma : nullptr;
-  if (!horizons.empty()) {
-    batch.horizons = horizons.data();
-    batch.horizon_count = static_cast<std::int64_t>(horizons.size());
-  }
+  const One one(eta, norm, gamma, horizons);
   Options options;
   options.kind = kind;
   options.last_step = last_step;
@@ -44,7 +34,7 @@ Result run(const Array& eta, const Array& norm, Kind kind, LastStep last_step,
   options.rtol = rtol;
   const std::size_t size = horizons.empty() ? eta.size() : horizons.size();
   Result result = {Array(size), Array(size), Array(size)};
-  terms(batch, options, {result.distance.data(), result.noise.data(), result.rho.data()});
+  terms(one.batch(), options, {result.distance.data(), result.noise.data(), result.rho.data()});
   return result;
 }
 
@@ -190,20 +180,15 @@ struct Slopes {
 
 Slopes slopes(const Array& eta, const Array& norm, const Array& rho, const Array& weight, double gamma,
               Kind kind, Method method, int threads = 1) {
-  const Exact steps(eta), norms(norm), last(rho), weights(weight);
-  Batch batch;
-  batch.items = 1;
-  batch.steps = static_cast<std::int64_t>(eta.size());
-  batch.eta = steps.data.get();
-  batch.norm = norm.empty() ? nullptr : norms.data.get();
-  batch.gamma = gamma > 0 ? &gamma : nullptr;
+  const One one(eta, norm, gamma);
+  const Exact last(rho), weights(weight);
   Options options;
   options.kind = kind;
   options.method = method;
   options.threads = threads;
   Slopes found = {Array(eta.size()), Array(eta.size()), Array(norm.size()), Array(eta.size())};
   gradient(
-      batch, options, weights.data.get(), rho.empty() ? nullptr : last.data.get(),
+      one.batch(), options, weights.data.get(), rho.empty() ? nullptr : last.data.get(),
       {found.omega.data(), found.eta.data(), norm.empty() ? nullptr : found.norm.data(), found.rho.data()});
   return found;
 }
