@@ -9,7 +9,7 @@ after Schaipp, Hägele, Taylor, Simsekli and Bach (ICML 2025, arXiv 2501.18965):
 >>> curve = cb.curve(schedule, gamma=best.gamma, at=[1_000, 80_000, 100_000])
 """
 
-from . import reference, schedules, theory
+from . import logs, reference, schedules, theory
 from ._core import __version__
 from ._info import info
 from ._results import Terms, Tuned
@@ -35,6 +35,7 @@ __all__ = [
     "extend",
     "gradient",
     "info",
+    "logs",
     "open_sweep",
     "optimize",
     "reference",

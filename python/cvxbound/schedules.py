@@ -33,13 +33,19 @@ from ._arrays import (
     Float,
     check_range,
     positive_scalar,
-    ratio_to_peak,
     real_array,
-    step_count,
 )
 from ._decay import SHAPES, Shape
 from ._messages import counted, did_you_mean
-from ._segments import MOST_STEPS, Form, Number, Run, Segment, length, table, values
+from ._segments import Form, Number, Run, Segment, length, table, values
+from .logs._start import (
+    before_the_log,
+    between_rows,
+    check_length,
+    open_end_note,
+    rows_note,
+    usual_spacing,
+)
 
 __all__ = [
     "FAMILIES",
@@ -68,8 +74,6 @@ _FAMILY_ALIASES = {
     "inv_sqrt": "inverse_sqrt",
     "rsqrt": "inverse_sqrt",
 }
-
-_MOST_LOGGED = 2**31
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -764,24 +768,19 @@ def from_log(
     top = float(rates.value.max()) if peak is None else positive_scalar(peak, "peak")
     if not top:
         raise ValueError(f"{', '.join(rates.sources)}: no learning rate is positive")
-    start, end = int(rates.step[0]), int(rates.step[-1])
-    if end > _MOST_LOGGED:
-        raise ValueError(
-            f"{rates.sources[-1]}: {end} steps; is the step column counting tokens or samples? "
-            "pass step=, the column of the optimizer's steps"
-        )
-    assumed = _before_the_log(rates, top, warmup, warmup_start, first_lr)
-    logged = np.interp(np.arange(start, end + 1), rates.step, rates.value)
+    check_length(rates)
+    assumed = before_the_log(rates, top, warmup, warmup_start, first_lr)
+    logged = between_rows(rates)
     eta = np.concatenate([assumed, logged]) / top
     if last_step == "repeat" and eta.size > 1:
         eta[-1] = eta[-2]
-    gaps = np.diff(rates.step) if rates.step.size > 1 else np.ones(1, np.int64)
+    every, longest = usual_spacing(rates)
     params = {
         "peak": top,
         "sources": rates.sources,
         "rows": rates.step.size,
-        "every": int(np.median(gaps)),
-        "longest_gap": int(gaps.max()),
+        "every": every,
+        "longest_gap": longest,
         "interpolated": logged.size - rates.step.size,
         "assumed": assumed.size,
         "replaced": rates.replaced,
@@ -792,59 +791,10 @@ def from_log(
     return Schedule(eta, name or Path(rates.sources[-1]).stem, params, _log_note(params))
 
 
-def _before_the_log(
-    rates: logs.Series,
-    peak: float,
-    warmup: float | None,
-    warmup_start: float | None,
-    first_lr: float | None,
-) -> Float:
-    """Return the learning rates of the steps before the first one logged."""
-    first, rate = int(rates.step[0]), float(rates.value[0])
-    if first_lr is not None:
-        if warmup is not None or warmup_start is not None:
-            raise ValueError("give first_lr= or warmup= (with warmup_start=), not both")
-        return np.interp(np.arange(1, first), [1, first], [_first_rate(first_lr), rate])
-    if warmup is None:
-        if warmup_start is not None:
-            raise ValueError("warmup_start= needs warmup=, the length of the warm-up")
-        if first > 1:
-            label = first + rates.first_step - 1
-            raise ValueError(
-                f"{rates.sources[0]}: the first learning rate is at step {label}; steps "
-                f"{rates.first_step}..{label - 1} are unknown: give warmup= or first_lr=, or pass "
-                "the earlier part of the run as the first log"
-            )
-        return np.empty(0)
-    # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
-    # the families; one that does not is on the line to the first row.
-    in_steps = isinstance(warmup, (int, np.integer))  # may be more than a run cut short has
-    length = step_count(warmup, MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
-    top = min(length + 1, first)
-    start, span = 0.0, top
-    if warmup_start is not None:
-        start, span = ratio_to_peak(warmup_start, "warmup_start") * peak, max(top - 1, 1)
-    left = np.maximum(top - np.arange(1, first), 0) / span
-    return rate * (1 - left) + start * left
-
-
-def _first_rate(first_lr: object) -> float:
-    rate = real_array(first_lr, "first_lr")  # type: ignore[arg-type]
-    if rate.ndim:
-        raise TypeError(f"first_lr must be a number, got {first_lr!r}")
-    check_range(rate, "first_lr", LARGEST_STEP)
-    return float(rate)
-
-
 def _log_note(params: Mapping[str, Any]) -> str:
     """Say how a schedule was made from its log."""
     rows, every, longest = params["rows"], params["every"], params["longest_gap"]
-    if params["interpolated"]:
-        spacing = "one every step" if every == 1 else f"one every {every} steps"
-        spacing += f", longest gap {longest}" * (longest > 2 * every)
-        notes = [f"LR interpolated linearly between {rows} rows ({spacing})"]
-    else:
-        notes = [f"LR of {counted(rows, 'row')}, one every step"]
+    notes = [rows_note(rows, every, longest, params["interpolated"])]
     if params["replaced"]:
         notes.append(f"{counted(params['replaced'], 'row')} replaced by later ones")
     if params["assumed"]:
@@ -852,6 +802,5 @@ def _log_note(params: Mapping[str, Any]) -> str:
     if params["last_step"] == "repeat":
         notes.append("last step repeated")
     if params["open_ended"]:
-        files = " and of ".join(Path(source).name for source in params["open_ended"])
-        notes.append(f"the last row of {files} has no line end: is the file still being written?")
+        notes.append(open_end_note(params["open_ended"]))
     return "; ".join(notes)

@@ -1,0 +1,128 @@
+"""What a log holds before its steps are looked at, and tables that are already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._names import STEP, find
+
+Columns = dict[str, Any]  # of sequences of one length
+
+FORMATS = (
+    "expected CSV, TSV, JSON, JSON lines, parquet, an event file of TensorBoard, or the output of "
+    "Megatron"
+)
+UNFINISHED = "is the file still being written?"
+
+
+class Content(NamedTuple):
+    """The columns of a log."""
+
+    columns: Columns
+    lines: Sequence[int] | None = None  # the line of each row, where rows are lines
+    open_ended: bool = False
+    name: str = ""  # what the log calls its run
+
+
+def table_content(table: object) -> Content:
+    """Read a table in memory, or a JSON document."""
+    if hasattr(table, "columns") and hasattr(table, "__getitem__"):
+        return Content(_even({str(name): table[name] for name in table.columns}))
+    if isinstance(table, Mapping):
+        return _mapping_content(table)
+    if is_records(table):
+        return Content(transposed(table))  # type: ignore[arg-type]  # which are mappings
+    raise TypeError(
+        "expected a path, a dict of columns, a list of dicts, a frame with .columns, or a trainer "
+        f"state with log_history; got {type(table).__name__}"
+    )
+
+
+def _mapping_content(table: Mapping[Any, Any]) -> Content:
+    name = table.get("name")
+    name = name if isinstance(name, str) else ""
+    for key in ("log_history", "history"):
+        if key in table and is_records(table[key]):
+            return Content(transposed(table[key]), name=name)
+    history = table.get("history")
+    if isinstance(history, Mapping) and all(isinstance(part, Mapping) for part in history.values()):
+        return Content(_joined(history), name=name)
+    if all(_is_column(cells) for cells in table.values()):
+        return Content(_even({str(name): cells for name, cells in table.items()}))
+    return Content(transposed([table]))
+
+
+def is_records(table: object) -> bool:
+    """Tell whether a table is a list of records."""
+    return isinstance(table, (list, tuple)) and all(isinstance(row, Mapping) for row in table)
+
+
+def transposed(records: Iterable[Mapping[str, Any]]) -> Columns:
+    """Turn records into columns, None where a record lacks one, without keeping the records."""
+    columns: Columns = {}
+    count = 0
+    for record in records:
+        for name, cell in record.items():
+            column = columns.setdefault(str(name), [])
+            column.extend([None] * (count - len(column)))
+            column.append(cell)
+        count += 1
+    for column in columns.values():
+        column.extend([None] * (count - len(column)))
+    return columns
+
+
+def _joined(tables: Mapping[Any, Mapping[Any, Any]]) -> Columns:
+    """Put tables of one run below each other: {"train": {"iter", "lr"}, "val": {"iter", "loss"}}.
+
+    Those with learning rates come first in the rows, as a later one would count as a resumed run.
+    """
+    parts = {str(key): _even(part) for key, part in tables.items() if part}
+    steps = {
+        key: find(tuple(part), STEP, None, f"history of {key!r}") for key, part in parts.items()
+    }
+    step = next(iter(steps.values()), "step")
+    rows = [
+        {step if name == steps[key] else f"{key}/{name}": cells for name, cells in part.items()}
+        for key, part in sorted(parts.items(), key=lambda item: "train" not in item[0])
+    ]
+    names = dict.fromkeys(name for part in rows for name in part)
+    columns: Columns = {name: [] for name in names}
+    for part in rows:
+        count = len(part[step])
+        for name in names:
+            columns[name].extend(part.get(name, [None] * count))
+    return columns
+
+
+def _is_column(cells: object) -> bool:
+    return hasattr(cells, "__len__") and not isinstance(cells, (str, bytes, Mapping))
+
+
+def _even(table: Mapping[str, Any]) -> Columns:
+    """Check that the columns are of one length, and make numeric arrays float64."""
+    lengths = {name: len(cells) for name, cells in table.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the columns of the table differ in length: {lengths}")
+    return {name: _cells(column) for name, column in table.items()}
+
+
+def _cells(column: Any) -> Any:
+    """Turn real numbers into float64; leave other arrays as they are, and the rest as lists.
+
+    A table may have columns of anything beside those that are asked for.
+    """
+    if not hasattr(column, "dtype"):
+        return list(column)
+    kind = getattr(column.dtype, "kind", None) or np.asarray(column).dtype.kind
+    if kind in "OUT":  # objects and text
+        return list(column)
+    if kind not in "fiu":
+        return np.asarray(column)
+    try:
+        return np.asarray(column, np.float64)
+    except (TypeError, ValueError):  # values that are missing in a way of their own
+        return list(column)

@@ -1,0 +1,42 @@
+"""CSV and TSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from .._messages import counted
+from ._content import UNFINISHED, Content
+from ._names import listed
+
+
+def csv_content(path: str, text: str) -> Content:
+    """Read a table with a header, its fields apart by the commonest of comma, tab, semicolon."""
+    first_line = text.lstrip("\n").partition("\n")[0]
+    delimiter = max(",\t;", key=first_line.count)
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    lines: list[int] = []
+    try:
+        header = [name.strip() for name in next(filter(any, rows), [])]
+        cells: list[list[str]] = [[] for _ in header]
+        for row in filter(any, rows):  # blank lines and rows of commas say nothing
+            if len(row) != len(header):
+                place = f"{path}, line {rows.line_num}"
+                hint = "" if any(map(any, rows)) else f"; {UNFINISHED}"
+                raise ValueError(
+                    f"{place}: {counted(len(row), 'field')} where the header has "
+                    f"{len(header)}{hint}"
+                )
+            lines.append(rows.line_num)
+            for column, cell in zip(cells, row, strict=True):
+                column.append(cell)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+    if not lines:
+        raise ValueError(f"{path}: no rows below the header (columns found: {listed(header)})")
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path}: several columns are called {twice[0]!r}")
+    # Many editors leave the last line end out, but a number that is cut off is a number too.
+    open_ended = not text.rstrip(" \t").endswith("\n")
+    return Content(dict(zip(header, cells, strict=True)), lines, open_ended)

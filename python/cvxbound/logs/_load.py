@@ -1,0 +1,636 @@
+"""From logs to runs in the normal form."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._arrays import LARGEST_STEP, check_range, real_array
+from .._messages import counted, did_you_mean
+from ._content import Content, is_records
+from ._log import Log
+from ._names import (
+    GRAD_NORM,
+    LOSS,
+    LR,
+    RUN,
+    SPLIT,
+    TRAIN_LOSS,
+    VAL_LOSS,
+    Names,
+    find,
+    is_validation,
+    listed,
+    look,
+    run_of,
+)
+from ._read import content_of, log_of
+from ._run import Run
+from ._splice import (
+    Rows,
+    Series,
+    check_order,
+    check_rates,
+    spliced_rates,
+    stated,
+    survivors,
+)
+from ._start import (
+    before_the_log,
+    between_rows,
+    check_length,
+    open_end_note,
+    rows_note,
+    usual_spacing,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._arrays import Float, Int
+
+_LONG_GAP = 5  # times the usual distance of two rows
+_LATE = 2  # of them before the first row
+
+
+def load(
+    sources: object,
+    *,
+    lr: str | ArrayLike | None = None,
+    loss: str | None = None,
+    step: str | None = None,
+    run: str | None = None,
+    split: str | None = None,
+    grad_norm: str | None = None,
+    first_step: int | None = None,
+    warmup: float | None = None,
+    skip_nan: bool = False,
+) -> list[Run]:
+    r"""Read training runs into the normal form.
+
+    Parameters
+    ----------
+    sources : path, pattern, table, Log, or a list of them
+        What `read` takes; a pattern such as ``"runs/*.csv"`` stands for the files that match it, in
+        the order of their names. A tuple is one run in pieces, in the order of training: each
+        replaces what came before it from its own first learning rate on. Pieces may also say
+        different things: the learning rates in one file, and the losses in the next. A list of
+        dicts of numbers is one table.
+    lr : str or array_like, optional
+        The column of the learning rate, where its name is not known; or the absolute learning rates
+        of the steps 1..T of every run, instead of those logged. The steps of a `Schedule` are taken
+        as they are: pass ``base_lr * schedule.eta``.
+    loss, step, grad_norm : str, optional
+        Columns, where their names are not known. Where there is a gradient norm, it is read.
+    run : str, optional
+        The column that says which run a row belongs to; by default ``run``, ``run_name`` or
+        ``run_id`` if there is one. Each run gives a `Run`, as do the runs of a wandb export
+        ("<run> - <metric>").
+    split : str, optional
+        Which losses to take: ``"val"``, ``"train"``, or what a column ``split`` says. By default
+        validation losses where the run has two of them or more, else training losses. With `loss`,
+        the name that the losses get.
+    first_step : int, optional
+        What logs call the first step; by default 0 if a row of step 0 has a learning rate, else 1.
+    warmup : int or float, optional
+        The length of the linear warm-up, for logs that start after it, as for
+        `cvxbound.schedules.from_log`.
+    skip_nan : bool, default False
+        Whether to drop losses that are not finite although later ones are.
+
+    Returns
+    -------
+    list of Run
+        In the order of the sources, with names of their own: that of the run in the log, or that of
+        the last file. What was changed or left out is in `Run.notes`.
+
+    Raises
+    ------
+    OSError
+        A file cannot be opened or read, or no file matches a pattern.
+    TypeError
+        A source is neither a path nor a table, or an argument is of the wrong type.
+    ValueError
+        What `read` raises; no learning rate or one only, a negative one, no loss, a loss that is
+        not finite before others that are, steps that only descend, or a log that starts late and
+        neither tells its warm-up nor is given `warmup`: the file, where it is, and what to do.
+
+    Notes
+    -----
+    Every step has a learning rate. Between rows it is on the line that joins them. Before the first
+    row it is the warm-up, if `warmup` is given. Otherwise, if the learning rate rises at first, it
+    is on the line through the first two rows, and not below zero; if the log starts within two
+    rows' usual distance, it is that of the first row; and if neither, the log is refused. Losses
+    after the last learning rate are kept within one row's usual distance: the learning rate is on
+    the line through the last two rows, and not below zero.
+
+    Time and memory are linear in the size of the logs and in the number of steps.
+
+    Examples
+    --------
+    >>> stable = {"step": [1, 2, 3, 4], "lr": [0.2] * 4, "val_loss": [9.0, 8.0, 7.5, 7.2]}
+    >>> cooldown = {"step": [3, 4, 5], "lr": [0.2, 0.1, 0.05], "val_loss": [7.5, 7.0, 6.0]}
+    >>> (run,) = load([(stable, cooldown)])
+    >>> run.lr.tolist(), run.loss.tolist()
+    ([0.2, 0.2, 0.2, 0.1, 0.05], [9.0, 8.0, 7.5, 7.0, 6.0])
+    >>> print(*run.notes, sep="\n")
+    LR of 5 rows, one every step
+    resumed at step 3: 2 learning rates and 2 losses replaced
+    """
+    options = _Options(lr, loss, split, grad_norm, first_step, warmup, skip_nan)
+    runs = [
+        _Assembly(logs, options).run()
+        for pieces in _pieces(sources)
+        for logs in _grouped([_logs(each, step, run) for each in pieces])
+    ]
+    return _distinct(runs)
+
+
+class _Options(NamedTuple):
+    lr: str | ArrayLike | None
+    loss: str | None
+    split: str | None
+    grad_norm: str | None
+    first_step: int | None
+    warmup: float | None
+    skip_nan: bool
+
+
+def _pieces(sources: object) -> Iterator[tuple[object, ...]]:
+    """Yield the sources of each run, or of each group of runs."""
+    if isinstance(sources, list) and not _is_table(sources):
+        if not sources:
+            raise ValueError("no sources: expected a path, a table, or a list of them")
+        for each in sources:
+            yield from _pieces(each)
+    elif isinstance(sources, tuple) and not _is_table(sources):
+        if not sources:
+            raise ValueError("no sources: expected the pieces of a run, got an empty tuple")
+        yield tuple(path for each in sources for path in _files(each))
+    else:
+        yield from ((path,) for path in _files(sources))
+
+
+def _is_table(sources: Sequence[object]) -> bool:
+    """Tell whether a list is one of records, rather than of tables."""
+    return (
+        bool(sources)
+        and is_records(sources)
+        and not any(
+            isinstance(cell, (list, tuple, Mapping))
+            or (hasattr(cell, "__array__") and np.ndim(cell))
+            for row in sources
+            for cell in row.values()  # type: ignore[attr-defined]  # which are mappings
+        )
+    )
+
+
+def _files(source: object) -> Sequence[object]:
+    """Return the files that match a pattern, or the source itself."""
+    if not isinstance(source, (str, os.PathLike)):
+        return [source]
+    path = os.fsdecode(source)
+    if not glob.has_magic(path) or Path(path).exists():
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise FileNotFoundError(f"no file matches {path!r}")
+    return found
+
+
+def _logs(source: object, step: str | None, run: str | None) -> list[Log]:
+    """Read the logs of all runs in a source."""
+    if isinstance(source, Log):
+        return _by_run(source, run)
+    name, content = content_of(source)
+    return [log for part in _by_prefix(content) for log in _by_run(log_of(name, part, step), run)]
+
+
+def _by_prefix(content: Content) -> list[Content]:
+    """Split a wandb export of several runs."""
+    owner = {key: run_of(key) for key in content.columns}
+    runs = list(dict.fromkeys(filter(None, owner.values())))
+    if not runs:
+        return [content]
+    return [
+        content._replace(
+            name=run,
+            columns={key: x for key, x in content.columns.items() if owner[key] in ("", run)},
+        )
+        for run in runs
+    ]
+
+
+def _by_run(log: Log, run: str | None) -> list[Log]:
+    """Split a log by its column of runs."""
+    name = find(log.names, RUN, run, log.source) if run or look(log.names, RUN) else None
+    if name is None:
+        return [log]
+    rows: dict[str, list[int]] = {}
+    for row, cell in enumerate(log.cells[name]):
+        if cell is None or (key := str(cell).strip()) == "":
+            log.refuse(row, name, "the run has no name")
+        rows.setdefault(key, []).append(row)
+    return [log.only(np.array(chosen), key) for key, chosen in rows.items()]
+
+
+def _grouped(logs: list[list[Log]]) -> list[list[Log]]:
+    """Return the pieces of each run: those of one name, where a source has several runs."""
+    if all(len(each) == 1 for each in logs):
+        return [[each[0] for each in logs]]
+    runs: dict[str, list[Log]] = {}
+    for log in (log for each in logs for log in each):
+        runs.setdefault(log.name, []).append(log)
+    return list(runs.values())
+
+
+def _distinct(runs: list[Run]) -> list[Run]:
+    """Number runs of the same name."""
+    taken: dict[str, int] = {}
+    found = []
+    for run in runs:
+        taken[run.name] = count = taken.get(run.name, 0) + 1
+        found.append(run if count == 1 else replace(run, name=f"{run.name} ({count})"))
+    return found
+
+
+class _Prepared(NamedTuple):
+    log: Log
+    splits: tuple[str, ...] = ()  # of its column `split`
+
+
+class _Assembly:
+    """One run, from the logs of its pieces."""
+
+    def __init__(self, logs: list[Log], options: _Options) -> None:
+        prepared = [_prepared(log, options.loss) for log in logs]
+        self.logs = [each.log for each in prepared]
+        self.splits = list(dict.fromkeys(label for each in prepared for label in each.splits))
+        self.options = options
+        self.source = logs[-1].source
+        self.notes: list[str] = []
+
+    def run(self) -> Run:
+        columns, split = self._loss_columns()
+        losses = stated(self.logs, columns, nan=True)
+        rates: Series | None = None
+        resumed = None
+        if isinstance(self.options.lr, (str, type(None))):
+            rates, resumed = self._rates(self.options.lr)
+            first = rates.first_step
+        else:
+            check_order(self.logs, losses)
+            first = 1 if self.options.first_step is None else int(self.options.first_step)
+        self._note_resumption(resumed, losses)
+        self._note_records()
+        losses = _taken(losses, survivors(losses.label, resumed, losses.order))
+        losses = losses._replace(label=losses.label - first + 1)
+        if rates is None:
+            lr = self._given_rates()
+        else:
+            lr = self._every_step(rates, int(losses.label[-1]))
+        losses = self._finite(self._within(losses, lr.size, first), columns, first)
+        return Run(
+            self.logs[-1].name or Path(self.source).stem,
+            lr,
+            losses.label,
+            losses.value,
+            split,
+            self._norms(resumed, lr.size, first),
+            tuple(self.notes),
+        )
+
+    def _columns(self, known: Names, given: str | None) -> list[str | None]:
+        """Choose a column of each log, None where it has none or nothing is in it."""
+        found: list[str | None] = []
+        for log in self.logs:
+            lacking = given not in log.names if given is not None else not look(log.names, known)
+            name = None if lacking else find(log.names, known, given, log.source)
+            empty = name is not None and not _any_stated(log, name)
+            found.append(None if empty else name)
+        return found
+
+    def _rates(self, given: str | None) -> tuple[Series, Rows]:
+        columns = self._columns(LR, given)
+        check_rates(self.logs, columns)
+        if not any(columns):
+            self._refuse_column(LR, given, ", or pass lr= the learning rates of all steps")
+        rates, rows = spliced_rates(self.logs, columns, self.options.first_step)
+        check_length(rates)
+        every, longest = usual_spacing(rates)
+        self.notes.append(
+            rows_note(
+                rates.step.size, every, longest, int(np.ptp(rates.step)) + 1 - rates.step.size
+            )
+        )
+        gaps = np.diff(rates.step)
+        for at in np.flatnonzero(gaps > _LONG_GAP * every).tolist():
+            self.notes.append(
+                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually one "
+                f"every {every})"
+            )
+        if rates.open_ended:
+            self.notes.append(open_end_note(rates.open_ended))
+        return rates, rows
+
+    def _refuse_column(self, known: Names, given: str | None, otherwise: str = "") -> None:
+        """Say why no log has a column with anything in it."""
+        log = self.logs[-1]
+        name = given or next(iter(look(log.names, known)), None)
+        if name is None:
+            raise ValueError(
+                f"{log.source}: no column looks like the {known.what}; name it with "
+                f"{known.argument}={otherwise} (columns found: {listed(log.names)})"
+            )
+        if name not in log.names:
+            raise did_you_mean(name, log.names, f"column of {log.source}")
+        raise ValueError(
+            f"{log.source}: column {name!r} is empty; name another one with "
+            f"{known.argument}={otherwise}"
+        )
+
+    def _given_rates(self) -> Float:
+        lr = np.array(real_array(np.asarray(self.options.lr), "lr"))
+        if lr.ndim != 1 or not lr.size:
+            raise ValueError(f"lr must have one learning rate a step, got shape {lr.shape}")
+        check_range(lr, "lr", LARGEST_STEP)
+        self.notes.append("LR given, not logged")
+        return lr
+
+    # --- losses -----------------------------------------------------------------------------------
+
+    def _loss_columns(self) -> tuple[list[str | None], str]:
+        """Choose the losses: the column of each log, and what they were measured on."""
+        labels, given = self._splits(), self.options.split
+        if given is not None:
+            if given not in labels:
+                raise did_you_mean(given, labels, "split")
+            labels = [given]
+        few = None
+        for label in labels:
+            columns = self._columns(*self._loss_names(label))
+            count = stated(self.logs, columns, nan=True).label.size
+            if count and few:
+                self.notes.append(f"{label} losses, as there is one {few[1]} loss only")
+            if count > 1 or (count and not is_validation(label)):
+                return columns, label
+            if count:
+                few = columns, label
+        if few:
+            return few
+        known, column = self._loss_names(labels[0])
+        self._refuse_column(LOSS if len(labels) > 1 else known, column)
+        raise AssertionError
+
+    def _splits(self) -> list[str]:
+        """Return what losses may have been measured on, validation first."""
+        if self.splits:
+            return sorted(self.splits, key=lambda label: not is_validation(label))
+        if self.options.loss is None:
+            return ["val", "train"]
+        named = "val" if is_validation(self.options.loss) else "train"
+        return [self.options.split or named]
+
+    def _loss_names(self, label: str) -> tuple[Names, str | None]:
+        """Return how to find the losses of a split."""
+        if label in self.splits:
+            return LOSS, _split_column(label)
+        known = {"val": VAL_LOSS, "train": TRAIN_LOSS}.get(label, LOSS)
+        return known, self.options.loss
+
+    def _within(self, losses: Rows, last: int, first: int) -> Rows:
+        """Leave out losses before the first step and after the last one."""
+        early, late = losses.label < 1, losses.label > last
+        if early.any():
+            self.notes.append(f"{_losses(early)} before the first step ({first}) left out")
+        if late.any():
+            self.notes.append(
+                f"{_losses(late)} after the last learning rate (step {last + first - 1}) left out"
+            )
+        if (early | late).all():
+            raise ValueError(
+                f"{self.source}: no loss is within the steps that have a learning rate, "
+                f"{first}..{last + first - 1}"
+            )
+        return _taken(losses, ~(early | late))
+
+    def _finite(self, losses: Rows, columns: Sequence[str | None], first: int) -> Rows:
+        """Drop or refuse losses that are not finite; at the end they are inf."""
+        finite = np.isfinite(losses.value)
+        if finite.all():
+            return losses
+        if not finite.any():
+            raise ValueError(f"{self.source}: no loss is finite (column {_last(columns)!r})")
+        tail = int(np.flatnonzero(finite)[-1]) + 1
+        between = ~finite
+        between[tail:] = False
+        if between.any() and not self.options.skip_nan:
+            self._refuse_loss(losses, columns, int(np.flatnonzero(between)[0]), finite, first)
+        if between.any():
+            self.notes.append(f"{_losses(between)} not finite, dropped")
+        if tail < finite.size:
+            self.notes.append(
+                f"the last {_losses(~finite[tail:])} not finite, from step {losses.label[tail]} "
+                "on: the run diverged"
+            )
+        value = np.where(finite, losses.value, np.inf)
+        return _taken(losses._replace(value=value), ~between)
+
+    def _refuse_loss(
+        self, losses: Rows, columns: Sequence[str | None], at: int, finite: Any, first: int
+    ) -> None:
+        after = losses.label[at + int(np.argmax(finite[at:]))] + first - 1
+        row = int(losses.order[at])
+        for log, name in zip(self.logs, columns, strict=True):
+            if row < log.step.size:
+                assert name is not None
+                step = losses.label[at]
+                cut = f", and cut the run with .until({step - 1})" if at else ""
+                log.refuse(
+                    row,
+                    name,
+                    f"the loss is {losses.value[at]} at step {step + first - 1}, and finite again "
+                    f"at step {after}; drop such rows with skip_nan=True{cut} if it diverged",
+                )
+            row -= log.step.size
+
+    # --- learning rates of every step -------------------------------------------------------------
+
+    def _every_step(self, rates: Series, end: int) -> Float:
+        """Return the learning rates of the steps 1..T, of which the last has a loss at most."""
+        start, last = int(rates.step[0]), int(rates.step[-1])
+        if rates.step.size == 1 and max(start, end) > 1:
+            raise ValueError(
+                f"{self.source}: a learning rate is logged at step {start + rates.first_step - 1} "
+                "only; pass lr= the learning rates of all steps"
+            )
+        every = usual_spacing(rates)[0]
+        before = self._before(rates, every)
+        after = np.empty(0)
+        if 0 < end - last <= every:
+            after = _on_line(rates, -2, np.arange(last + 1, end + 1))
+            self.notes.append(
+                f"LR of the last {counted(after.size, 'step')} on the line through the last two rows"
+            )
+        return np.concatenate([before, between_rows(rates), after])
+
+    def _before(self, rates: Series, every: int) -> Float:
+        """Return the learning rates of the steps before the first row."""
+        start, value, warmup = int(rates.step[0]), rates.value, self.options.warmup
+        if start == 1:
+            return np.empty(0)
+        count = counted(start - 1, "step")
+        if warmup is not None:
+            self.notes.append(f"LR of the first {count} assumed: warmup={warmup}")
+            return before_the_log(rates, float(value.max()), warmup, None, None)
+        if start - 1 > _LATE * every:
+            first = rates.first_step
+            raise ValueError(
+                f"{self.logs[0].source}: the first learning rate is at step {start + first - 1}; "
+                f"steps {first}..{start + first - 2} are unknown: give warmup=, or the earlier "
+                "part of the run before it, as in load([(earlier, this)])"
+            )
+        if value[1] > value[0]:
+            self.notes.append(f"LR of the first {count} on the line through the first two rows")
+            return _on_line(rates, 0, np.arange(1, start))
+        self.notes.append(f"LR of the first {count} as in the first row")
+        return np.full(start - 1, value[0])
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def _norms(self, resumed: Rows | None, last: int, first: int) -> Float | None:
+        """Return the gradient norm of each step, if there is one."""
+        given = self.options.grad_norm
+        found = {name for log in self.logs for name in look(log.names, GRAD_NORM)}
+        if given is None and any(len(look(log.names, GRAD_NORM)) > 1 for log in self.logs):
+            self.notes.append(
+                f"no gradient norm, as it could be any of the columns {listed(sorted(found))}: "
+                "choose one with grad_norm="
+            )
+            return None
+        columns = self._columns(GRAD_NORM, given)
+        if not any(columns):
+            if given is not None:
+                self._refuse_column(GRAD_NORM, given)
+            return None
+        rows = stated(self.logs, columns, nan=True)
+        rows = _taken(rows, survivors(rows.label, resumed, rows.order))
+        rows = rows._replace(label=rows.label - first + 1)
+        good = (rows.value > 0) & (rows.value < np.inf)
+        if not good.all():
+            bad = counted(int(np.count_nonzero(~good)), "gradient norm")
+            self.notes.append(f"{bad} not positive and finite, dropped")
+        rows = _taken(rows, good & (rows.label >= 1) & (rows.label <= last))
+        if not rows.label.size:
+            if given is not None:
+                raise ValueError(f"{self.source}: no gradient norm is positive and finite")
+            return None
+        if rows.label.size < last:
+            self.notes.append(
+                f"gradient norm interpolated linearly between {counted(rows.label.size, 'row')}, "
+                "and held before and after"
+            )
+        return np.interp(np.arange(1, last + 1), rows.label, rows.value)
+
+    def _note_records(self) -> None:
+        if len(self.logs) > 1:
+            self.notes.append("in pieces: " + ", ".join(log.source for log in self.logs))
+        for log in self.logs:
+            if log.stepless:
+                where = f" of {log.source}" * (len(self.logs) > 1)
+                self.notes.append(f"{counted(log.stepless, 'row')}{where} without a step left out")
+
+    def _note_resumption(self, rates: Rows | None, losses: Rows) -> None:
+        """Say what later rows replace: rows at the same step, and those of an earlier attempt."""
+        attempts = losses if rates is None else rates
+        back = np.flatnonzero(np.diff(attempts.label) < 0)
+        replaced = []
+        for rows, what in ((rates, "learning rate"), (losses, "loss")):
+            if rows is None:
+                continue
+            gone = ~survivors(rows.label, rates, rows.order)
+            again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
+            self._note_duplicates(rows, again, what)
+            count = int(np.count_nonzero(gone & ~again))
+            replaced += [_several(count, what)] * (count > 0)
+        if replaced:
+            at = sorted(set(attempts.label[back + 1].tolist()))
+            steps = ", ".join(map(str, at[:3])) + ", ..." * (len(at) > 3)
+            where = f"resumed at step {steps}" if at else "out of order"
+            self.notes.append(f"{where}: {' and '.join(replaced)} replaced")
+
+    def _note_duplicates(self, rows: Rows, again: Any, what: str) -> None:
+        at = np.flatnonzero(again)
+        before, after = rows.value[at], rows.value[at + 1]
+        same = (before == after) | (np.isnan(before) & np.isnan(after))
+        if same.any():
+            count = _several(int(np.count_nonzero(same)), what)
+            self.notes.append(f"{count} logged twice with the same value")
+        if not same.all():
+            count = _several(int(np.count_nonzero(~same)), what)
+            i = int(np.flatnonzero(~same)[0])
+            self.notes.append(
+                f"{count} logged again with another value, which counts (first at step "
+                f"{rows.label[at[i]]}: {before[i]:.6g}, then {after[i]:.6g})"
+            )
+
+
+def _prepared(log: Log, loss: str | None) -> _Prepared:
+    """Give each split of a table in long form a column of its own, in the order of the steps.
+
+    Its rows may be all of one split and then all of another, which is no resumed run.
+    """
+    columns = look(log.names, SPLIT)
+    if not columns:
+        return _Prepared(log)
+    name = find(log.names, LOSS, loss, log.source)
+    labels = np.array([str(cell) for cell in log.cells[columns[0]]])
+    values = log.cells[name]
+    splits = tuple(dict.fromkeys(labels.tolist()))
+    apart = {
+        _split_column(each): [
+            values[row] if label == each else None for row, label in enumerate(labels.tolist())
+        ]
+        for each in splits
+    }
+    log = replace(log, cells={**log.cells, **apart})
+    if all((np.diff(log.step[labels == each]) > 0).all() for each in splits):
+        log = log.only(np.argsort(log.step, kind="stable"))
+    return _Prepared(log, splits)
+
+
+def _split_column(label: str) -> str:
+    return f"loss of split {label}"
+
+
+def _any_stated(log: Log, name: str) -> bool:
+    return bool(stated([log], [name], nan=True).label.size)
+
+
+def _taken(rows: Rows, which: Any) -> Rows:
+    return Rows(*(part[which] for part in rows))
+
+
+def _on_line(rates: Series, row: int, at: Int) -> Float:
+    """Return the line through a row and the next one, not below zero."""
+    step, value = rates.step[row:][:2], rates.value[row:][:2]
+    slope = (value[1] - value[0]) / (step[1] - step[0])
+    return np.maximum(value[0] + slope * (at - step[0]), 0.0)
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
+
+
+def _losses(which: Any) -> str:
+    return _several(int(np.count_nonzero(which)), "loss")
+
+
+def _last(columns: Sequence[str | None]) -> str:
+    return [name for name in columns if name is not None][-1]

@@ -1,0 +1,143 @@
+"""A log as it was written, and its cells as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+from .._messages import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .._arrays import Float, Int
+
+# float() takes them all the same, the complex ones without their imaginary part.
+_NO_NUMBERS = {bool, bytes, bytearray, np.bool_, np.bytes_, np.complex64, np.complex128}
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """A log as it was written: one row a record, in the order of the records.
+
+    Cells become numbers when their column is asked for, so that columns of text do no harm.
+
+    Parameters
+    ----------
+    source : str
+        The path, or ``"table"``: how errors call it.
+    step : ndarray of int64, shape (rows,)
+        The step of each row, as labelled. Records without a step are left out.
+    cells : mapping of str to sequence
+        The columns, each of length ``rows``.
+    places : sequence of int, shape (rows,)
+        Where each row came from: the line of a file, or the index of a record.
+    unit : {"line", "row"}
+        Which of the two.
+    open_ended : bool, default False
+        Whether the last row of a CSV file has no line end: a number may have been cut off there.
+    name : str, default ""
+        What the log itself calls its run.
+    stepless : int, default 0
+        How many records were left out because they have no step.
+
+    Examples
+    --------
+    >>> log = read({"step": [10, 20], "lr": ["0.1", ""]})
+    >>> log.names, log.step.tolist(), log.column("lr").tolist()
+    (('step', 'lr'), [10, 20], [0.1, nan])
+    """
+
+    source: str
+    step: Int
+    cells: Mapping[str, Sequence[Any]]
+    places: Sequence[int]
+    unit: Literal["line", "row"]
+    open_ended: bool = False
+    name: str = ""
+    stepless: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.cells)
+
+    def column(self, name: str) -> Float:
+        """One column as numbers, NaN where nothing was logged.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,)
+
+        Raises
+        ------
+        TypeError
+            An array of anything but real numbers.
+        ValueError
+            Unknown name, or a cell that is not a number: its line and text.
+        """
+        if name not in self.cells:
+            raise did_you_mean(name, self.names, f"column of {self.source}")
+        cells = self.cells[name]
+        if isinstance(cells, np.ndarray):
+            if cells.dtype.kind not in "fiu":
+                raise TypeError(
+                    f"{self.source}, column {name!r}: expected real numbers, got an array of "
+                    f"{cells.dtype}"
+                )
+            return cells.astype(np.float64)
+        try:
+            return _numbers(cells)
+        except (TypeError, ValueError, OverflowError):
+            row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
+            self.refuse(row, name, f"{short(repr(cells[row]))} is not a number")
+
+    def refuse(self, row: int, name: str, why: str) -> NoReturn:
+        """Raise a ValueError about one cell: the file, the line, the column and what is wrong."""
+        raise ValueError(f"{self.source}, {self.unit} {self.places[row]}, column {name!r}: {why}")
+
+    def only(self, rows: NDArray[np.intp], name: str = "") -> Log:
+        """Return the log of some of the rows, in the order given: those of the run `name`."""
+        cells = {key: _chosen(column, rows) for key, column in self.cells.items()}
+        places = _chosen(self.places, rows)
+        return replace(
+            self, step=self.step[rows], cells=cells, places=places, name=name or self.name
+        )
+
+
+def is_blank(cell: Any) -> bool:
+    """Tell whether nothing was logged: a missing value of any kind, but not the text "nan"."""
+    return cell is None or cell == "" or (isinstance(cell, float) and np.isnan(cell))
+
+
+def short(text: str, most: int = 60) -> str:
+    """Cut a text that is too long for a message."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _chosen(cells: Sequence[Any], rows: NDArray[np.intp]) -> Sequence[Any]:
+    return cells[rows] if isinstance(cells, np.ndarray) else [cells[row] for row in rows.tolist()]
+
+
+def _numbers(cells: Sequence[Any]) -> Float:
+    if not _NO_NUMBERS.isdisjoint(map(type, cells)):
+        raise TypeError("not all cells are real numbers")
+    nan = float("nan")
+    return np.array([nan if cell is None or cell == "" else float(cell) for cell in cells])
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        _numbers([cell])
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True

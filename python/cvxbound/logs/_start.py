@@ -1,0 +1,100 @@
+"""The learning rates that a log does not say: before its first row, between rows and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._arrays import LARGEST_STEP, check_range, ratio_to_peak, real_array, step_count
+from .._messages import counted
+from .._segments import MOST_STEPS
+from ._content import UNFINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._arrays import Float
+    from ._splice import Series
+
+MOST_LOGGED = 2**31
+
+
+def check_length(rates: Series) -> None:
+    """Refuse steps that no optimizer took."""
+    if rates.step[-1] > MOST_LOGGED:
+        raise ValueError(
+            f"{rates.sources[-1]}: {rates.step[-1]} steps; is the step column counting tokens or "
+            "samples? pass step=, the column of the optimizer's steps"
+        )
+
+
+def usual_spacing(rates: Series) -> tuple[int, int]:
+    """Return the median distance of two rows, and the largest."""
+    gaps = np.diff(rates.step) if rates.step.size > 1 else np.ones(1, np.int64)
+    return int(np.median(gaps)), int(gaps.max())
+
+
+def between_rows(rates: Series) -> Float:
+    """Return the learning rates from the first row to the last, linear in between."""
+    return np.interp(np.arange(rates.step[0], rates.step[-1] + 1), rates.step, rates.value)
+
+
+def rows_note(rows: int, every: int, longest: int, interpolated: int) -> str:
+    """Say how many rows the learning rates are from."""
+    if not interpolated:
+        return f"LR of {counted(rows, 'row')}, one every step"
+    spacing = "one every step" if every == 1 else f"one every {every} steps"
+    spacing += f", longest gap {longest}" * (longest > 2 * every)
+    return f"LR interpolated linearly between {rows} rows ({spacing})"
+
+
+def open_end_note(sources: Sequence[str]) -> str:
+    """Say which files may have been cut off in the middle of a number."""
+    files = " and of ".join(Path(source).name for source in sources)
+    return f"the last row of {files} has no line end: {UNFINISHED}"
+
+
+def before_the_log(
+    rates: Series,
+    peak: float,
+    warmup: float | None,
+    warmup_start: float | None,
+    first_lr: float | None,
+) -> Float:
+    """Return the learning rates of the steps before the first one logged; see `from_log`."""
+    first, rate = int(rates.step[0]), float(rates.value[0])
+    if first_lr is not None:
+        if warmup is not None or warmup_start is not None:
+            raise ValueError("give first_lr= or warmup= (with warmup_start=), not both")
+        return np.interp(np.arange(1, first), [1, first], [_first_rate(first_lr), rate])
+    if warmup is None:
+        if warmup_start is not None:
+            raise ValueError("warmup_start= needs warmup=, the length of the warm-up")
+        if first > 1:
+            label = first + rates.first_step - 1
+            raise ValueError(
+                f"{rates.sources[0]}: the first learning rate is at step {label}; steps "
+                f"{rates.first_step}..{label - 1} are unknown: give warmup= or first_lr=, or pass "
+                "the earlier part of the run as the first log"
+            )
+        return np.empty(0)
+    # A warm-up that ends before the log starts reaches the logged rate at the step after it, as in
+    # the families; one that does not is on the line to the first row.
+    in_steps = isinstance(warmup, (int, np.integer))  # may be more than a run cut short has
+    length = step_count(warmup, MOST_STEPS if in_steps else int(rates.step[-1]), "warmup")
+    top = min(length + 1, first)
+    start, span = 0.0, top
+    if warmup_start is not None:
+        start, span = ratio_to_peak(warmup_start, "warmup_start") * peak, max(top - 1, 1)
+    left = np.maximum(top - np.arange(1, first), 0) / span
+    return rate * (1 - left) + start * left
+
+
+def _first_rate(first_lr: object) -> float:
+    rate = real_array(first_lr, "first_lr")  # type: ignore[arg-type]
+    if rate.ndim:
+        raise TypeError(f"first_lr must be a number, got {first_lr!r}")
+    check_range(rate, "first_lr", LARGEST_STEP)
+    return float(rate)
