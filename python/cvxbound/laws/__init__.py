@@ -1,0 +1,1 @@
+"""Loss laws: fitted to training logs, they predict the loss of other schedules."""

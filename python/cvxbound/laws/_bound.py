@@ -1,0 +1,104 @@
+"""Loss laws built on the two parts of a bound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from .. import bounds
+from .._arrays import positive_scalar
+from .._messages import did_you_mean
+from ._form import Form, Parameter, Trace, Values
+from ._rates import effective_rates
+
+if TYPE_CHECKING:
+    from .._arrays import Float
+
+NORMS = ("constant", "logged", "power")
+KINDS = ("tight", "last", "average")
+
+Fitted = float | Literal["fit"]
+
+
+@dataclass(frozen=True)
+class Bound(Form):
+    """``L = C + p a**kappa + q b**mu``, with the distance a and the noise b of a bound.
+
+    The steps of the bound are the learning rates that weights feel, `effective_rates`.
+    """
+
+    name: ClassVar[str] = "bound"
+    coefficients: ClassVar[tuple[str, ...]] = ("C", "p", "q")
+
+    kind: str = "tight"
+    weight_decay: Fitted = 0.1
+    weight_rms: Fitted = 0.02
+    kappa: Fitted = "fit"
+    mu: Fitted | Literal["kappa"] = "fit"
+    norms: str = "constant"
+
+    def __post_init__(self) -> None:
+        for what, value, choices in (("kind", self.kind, KINDS), ("norms", self.norms, NORMS)):
+            if value not in choices:
+                raise did_you_mean(value, choices, what)
+        for what in ("kappa", "mu", "weight_rms"):
+            self._check(what, ("fit", "kappa") if what == "mu" else ("fit",))
+        if self.weight_decay != 0:
+            self._check("weight_decay", ("fit",))
+
+    def _check(self, what: str, words: tuple[str, ...]) -> None:
+        value: Any = getattr(self, what)
+        if isinstance(value, str):
+            if value not in words:
+                raise did_you_mean(value, words, what)
+            return
+        if what == "weight_rms" and value == math.inf:
+            return
+        object.__setattr__(self, what, positive_scalar(value, what))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        def parameter(
+            name: str, low: float, high: float, *starts: float, shape: bool = False
+        ) -> Parameter:
+            value = getattr(self, name)
+            return Parameter(name, low, high, starts, None if value == "fit" else value, shape)
+
+        found = [parameter("kappa", 0.02, 4.0, 0.3, 0.6)]
+        if self.mu != "kappa":
+            found.append(parameter("mu", 0.02, 4.0, 0.5, 1.0))
+        found.append(parameter("weight_decay", 1e-4, 10.0, 0.1, shape=True))
+        found.append(parameter("weight_rms", 1e-4, 10.0, 0.02, shape=True))
+        if self.norms == "power":
+            found.append(Parameter("nu", -1.0, 1.0, (0.1,), is_shape=True))
+        return tuple(found)
+
+    @property
+    def needs_norms(self) -> bool:
+        return self.norms == "logged"
+
+    def features(self, trace: Trace, values: Values) -> Float:
+        rates = effective_rates(trace.lr, values["weight_decay"], values["weight_rms"])
+        peak = rates.max()
+        G: Any = 1.0
+        if self.norms == "logged":
+            G = trace.norms
+        elif self.norms == "power":
+            G = np.maximum(trace.lr, 1e-9 * trace.lr.max()) ** -values["nu"]
+        # Weighed against a noise of peak rates, the distance decides nothing: rho is that of the
+        # least noise, and the features depend on the learning rates alone.
+        found = bounds.terms(
+            rates / peak, gamma=1.0, G=G, kind=self.kind, last_step="free", at=trace.at
+        )
+        return np.stack([found.distance / peak, found.noise * peak])
+
+    def columns(self, features: Float, values: Values) -> Float:
+        distance, noise = features
+        mu = values["kappa" if self.mu == "kappa" else "mu"]
+        return np.stack([np.ones_like(noise), distance ** values["kappa"], noise**mu], axis=-1)
+
+    def options(self) -> dict[str, Any]:
+        return asdict(self)
