@@ -16,6 +16,8 @@ import numpy as np
 from ._form import Form, Trace
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .._arrays import Float
 
 _ROUNDS = 4  # of weights
@@ -67,6 +69,7 @@ def estimate(
     loss: Float,
     weights: Float,
     starts: Sequence[Mapping[str, float]] | None = None,
+    rounds: int = _ROUNDS,
 ) -> Estimate:
     """Fit a form.
 
@@ -79,6 +82,8 @@ def estimate(
         The observations, and how much each counts.
     starts : sequence of mappings, optional
         Where to search from; by default every combination of the form's own starts.
+    rounds : int, default 4
+        Of weights.
 
     Returns
     -------
@@ -92,13 +97,15 @@ def estimate(
     problem = _Problem(form, features, loss)
     if starts is None:
         grid = itertools.product(*(each.starts for each in form.free))
-        starts = [problem.values(np.array(point)) for point in grid]
+        rough = [problem.solve(np.array(point), weights, problem.exponents) for point in grid]
+        point = min(rough, key=lambda each: each[0])[1]
+        starts = [problem.values(point)]
     current = weights
-    for round_ in range(_ROUNDS):
+    for round_ in range(rounds):
         found = [problem.solve(problem.point(start), current) for start in starts]
-        cost, point = min(found, key=lambda each: each[0])
+        point = min(found, key=lambda each: each[0])[1]
         residuals = problem.residuals(point, current)
-        if round_ < _ROUNDS - 1:
+        if round_ < rounds - 1:
             current = weights * _huber(residuals, weights)
             starts = [problem.values(point)]
     return Estimate(
@@ -134,6 +141,7 @@ class _Problem:
         self._high = np.array([each.high for each in form.free])
         # Positive parameters of any size are searched in logarithms.
         self._log = np.array([each.is_shape and each.low > 0 for each in form.free], np.bool_)
+        self.exponents = np.array([not each.is_shape for each in form.free], np.bool_)
 
     def values(self, point: Float) -> dict[str, float]:
         found = {each.name: each.fixed for each in self._form.parameters if each.fixed is not None}
@@ -163,21 +171,29 @@ class _Problem:
         found: Float = self._nnls(r, q.T @ root[:, 0])[0]
         return found / scale
 
-    def solve(self, start: Float, weights: Float) -> tuple[float, Float]:
-        """The least squares from a start, and where."""
+    def solve(
+        self, start: Float, weights: Float, movable: NDArray[np.bool_] | None = None
+    ) -> tuple[float, Float]:
+        """The least squares from a start, and where; some parameters may stay as they are."""
         root = np.sqrt(weights)
-        if not start.size:
-            return float(np.sum((root * self.residuals(start, weights)) ** 2)), start
-        low, high = self._searched(self._low), self._searched(self._high)
+        which = np.ones(start.size, np.bool_) if movable is None else movable
+        if not which.any():
+            return float(np.sum((root * self.residuals(start, weights)) ** 2)) / 2, start
+        low, high = self._searched(self._low)[which], self._searched(self._high)[which]
+        z = self._searched(start)
 
-        def weighted(z: Float) -> Float:
-            return root * self.residuals(self._point(z), weights)
+        def point(part: Float) -> Float:
+            z[which] = part
+            return self._point(z)
 
-        z = np.clip(self._searched(start), low + 1e-6, high - 1e-6)
+        def weighted(part: Float) -> Float:
+            return root * self.residuals(point(part), weights)
+
+        begin = np.clip(z[which], low + 1e-6, high - 1e-6)
         found: Any = self._least_squares(
-            weighted, z, bounds=(low, high), diff_step=1e-4, x_scale=0.1, xtol=1e-9, ftol=1e-10
+            weighted, begin, bounds=(low, high), diff_step=1e-4, x_scale=0.1, xtol=1e-8, ftol=1e-9
         )
-        return float(found.cost), self._point(found.x)
+        return float(found.cost), point(found.x)
 
     def _searched(self, point: Float) -> Float:
         return np.where(self._log, np.log(np.where(self._log, point, 1.0)), point)

@@ -95,7 +95,7 @@ class MultiPower(Form):
             Parameter("alpha", 0.02, 4.0, (0.3, 0.6)),
             Parameter("beta", 0.02, 4.0, (0.3, 0.6), is_shape=True),
             Parameter("gamma", 0.0, 2.0, (0.6,), is_shape=True),
-            Parameter("c", 1e-3, 1e3, (1.0,), is_shape=True),
+            Parameter("c", 1e-6, 1e3, (1.0,), is_shape=True),
         )
 
     def features(self, trace: Trace, values: Values) -> Float:

@@ -1,0 +1,547 @@
+"""A fitted loss law, and what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from .. import schedules
+from .._arrays import horizons, positive_scalar
+from .._files import check_target, replacing
+from ..logs import Run
+from ..schedules import Schedule
+from ._bootstrap import Linearized
+from ._form import Form, Trace
+from ._identify import doubts
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import ArrayLike
+
+    from .._arrays import Float, Int
+
+_FARTHEST = 100.0  # times the largest learning rate of the logs: no loss law reaches there
+_RATES = 33  # that the best learning rate is looked for among, before it is refined
+_WIDEST = 10.0  # times the learning rates of the logs, where it is looked for by default
+_ERROR_DRAWS = 20  # for every replicate
+_SCHEMA = 1
+
+
+class Prediction(NamedTuple):
+    """Losses that a law predicts.
+
+    Parameters
+    ----------
+    step : int or ndarray of int64
+        The steps, 1-based.
+    loss : float or ndarray of float64
+        What is expected after them.
+    low, high : float or ndarray of float64
+        The ends of the interval; NaN where the law was fitted without replicates.
+    """
+
+    step: Int | int
+    loss: Float | float
+    low: Float | float
+    high: Float | float
+
+
+class BestRate(NamedTuple):
+    """The base learning rate with the least predicted loss.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    loss : float
+        The loss after the last step.
+    low, high : float
+        An interval for `lr`; NaN where the law was fitted without replicates.
+    at_edge : bool
+        Whether it is an end of the range that was searched: the loss falls beyond it.
+    """
+
+    lr: float
+    loss: float
+    low: float
+    high: float
+    at_edge: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LossLaw:
+    """A loss law with its numbers, made by `fit`.
+
+    Parameters
+    ----------
+    form : Form
+        Which law.
+    values : mapping of str to float
+        Its parameters, fixed ones too.
+    coefficients : tuple of float
+        Those that it is linear in.
+    replicates : ndarray of float64, shape (B, n)
+        The fitted parameters and the coefficients of fits to resampled losses.
+    left_out : tuple of float
+        Quantiles of the relative errors on runs that were left out of a fit.
+    errors : dict
+        How far it is from the losses it was fitted to: `errors` of cvxbound.laws.
+    runs : tuple of dict
+        The runs it was fitted to: name, steps, peak, losses.
+    split : str
+        Which losses these are.
+    burn_in : int
+        Losses up to this step did not count.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> runs = cb.logs.load("examples/train/logs/*.csv")  # doctest: +SKIP
+    >>> law = cb.fit(runs)  # doctest: +SKIP
+    >>> law.predict(cb.schedules.wsd(10_000, cooldown=0.2), lr=1e-3).loss  # doctest: +SKIP
+    """
+
+    form: Form
+    values: Mapping[str, float]
+    coefficients: tuple[float, ...]
+    replicates: Float
+    left_out: tuple[float, ...]
+    errors: Mapping[str, float]
+    runs: tuple[Mapping[str, Any], ...]
+    split: str
+    burn_in: int
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """All numbers of the law by name, coefficients first."""
+        return {**dict(zip(self.form.coefficients, self.coefficients, strict=True)), **self.values}
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """The names of the numbers that were fitted, in the order of `replicates`."""
+        return (*(each.name for each in self.form.free), *self.form.coefficients)
+
+    @property
+    def lr(self) -> float | None:
+        """The peak learning rate of the runs, if they share one to 0.1 %."""
+        peaks = [run["peak"] for run in self.runs]
+        return max(peaks) if max(peaks) <= 1.001 * min(peaks) else None
+
+    @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """What the runs cannot tell, in words; empty where they tell everything."""
+        return doubts(self)
+
+    def predict(
+        self,
+        schedule: ArrayLike | Run,
+        lr: float | None = None,
+        *,
+        at: ArrayLike | Literal["all"] | None = None,
+        norms: ArrayLike | None = None,
+        interval: float = 0.9,
+    ) -> Prediction:
+        """Predict the loss of a schedule.
+
+        Parameters
+        ----------
+        schedule : Schedule, array_like (T,) or Run
+            Its steps. A run has learning rates of its own.
+        lr : float, optional
+            The base learning rate, which steps are multiplied with. By default 1 for arrays and
+            runs; for a `Schedule` the peak learning rate of the runs that the law was fitted to,
+            where they share one.
+        at : int, array_like of int or "all", optional
+            Steps after which to predict; by default the last.
+        norms : array_like (T,), optional
+            Gradient norms, for a law that was fitted with ``norms="logged"``.
+        interval : float, default 0.9
+            The probability of the interval: the spread of the replicates, and of the errors on runs
+            that were left out of a fit.
+
+        Returns
+        -------
+        Prediction
+            Numbers for one step, else arrays of as many entries as `at`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A schedule that is none, a missing `lr` or `norms`; learning rates more than a hundred
+            times those of the runs, steps out of range.
+
+        Notes
+        -----
+        A pass over the schedule, whatever `at`; three more where shape parameters were fitted.
+        """
+        share = _probability(interval)
+        trace, shape = self._trace(schedule, lr, at, norms)
+        loss = self._loss(trace)
+        low, high = self._interval(trace, share)
+        if shape == ():
+            return Prediction(int(trace.at[0]), float(loss[0]), float(low[0]), float(high[0]))
+        return Prediction(trace.at, loss, low, high)
+
+    def best_lr(
+        self,
+        schedule: ArrayLike,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        interval: float = 0.9,
+    ) -> BestRate:
+        """Find the base learning rate with which a schedule ends at the least loss.
+
+        Parameters
+        ----------
+        schedule : Schedule or array_like (T,)
+            Its steps.
+        low, high : float, optional
+            Where to search; by default from a tenth of the smallest to ten times the largest peak
+            learning rate of the runs.
+        interval : float, default 0.9
+            The probability of the interval.
+
+        Returns
+        -------
+        BestRate
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `predict`; `low` is not below `high`.
+
+        Notes
+        -----
+        About 60 passes over the schedule.
+        """
+        share = _probability(interval)
+        eta = np.asarray(schedules.from_array(schedule).eta)
+        peaks = [run["peak"] / eta.max() for run in self.runs]
+        first = min(peaks) / _WIDEST if low is None else positive_scalar(low, "low")
+        last = max(peaks) * _WIDEST if high is None else positive_scalar(high, "high")
+        if not first < last:
+            raise ValueError(f"low must be below high, got {first:g} and {last:g}")
+        rates = np.geomspace(first, last, _RATES)
+        table = self._losses_at(eta, rates)
+        best = int(table[0].argmin())
+        rate, loss = self._refined(eta, rates, best)
+        ends = [float("nan")] * 2
+        if len(table) > 1:
+            chosen = [_lowest(np.log(rates), losses) for losses in table[1:]]
+            ends = np.exp(np.quantile(chosen, _tails(share))).tolist()
+        return BestRate(rate, loss, *ends, best in (0, _RATES - 1))
+
+    def compare(
+        self,
+        candidates: Mapping[str, ArrayLike] | Sequence[Schedule],
+        lr: float | None = None,
+        *,
+        interval: float = 0.9,
+    ) -> list[dict[str, Any]]:
+        """Predict the final losses of several schedules, least first.
+
+        Parameters
+        ----------
+        candidates : mapping of str to schedule, or sequence of Schedule
+            What `predict` takes.
+        lr : float, optional
+            As for `predict`, or "best" for the best one of each.
+        interval : float, default 0.9
+            As for `predict`.
+
+        Returns
+        -------
+        list of dict
+            ``schedule``, ``steps``, ``lr``, ``loss``, ``low``, ``high``, and ``behind``, the loss
+            less the least of them.
+        """
+        if not isinstance(candidates, Mapping):
+            candidates = _named(candidates)
+        rows = []
+        for name, each in candidates.items():
+            rate = self.best_lr(each).lr if lr == "best" else lr
+            found = self.predict(each, rate, interval=interval)
+            rows.append(
+                {
+                    "schedule": name,
+                    "steps": found.step,
+                    "lr": self._base(each, rate),
+                    "loss": found.loss,
+                    "low": found.low,
+                    "high": found.high,
+                }
+            )
+        rows.sort(key=lambda row: row["loss"])
+        return [{**row, "behind": row["loss"] - rows[0]["loss"]} for row in rows]
+
+    def summary(self, interval: float = 0.9) -> str:
+        """Return what was fitted, in words.
+
+        Parameters
+        ----------
+        interval : float, default 0.9
+            The probability of the intervals.
+
+        Returns
+        -------
+        str
+            The parameters with their intervals, the errors, and what the runs cannot tell.
+        """
+        ends = self.spread(interval)
+        count = sum(run["losses"] for run in self.runs)
+        lines = [
+            f"{self.form.name}: {self.form.size} numbers fitted to {count} {self.split} losses of "
+            f"{len(self.runs)} runs, after step {self.burn_in}",
+            "",
+            f"{'':14}{'value':>12}{f'{interval:.0%} interval':>28}",
+        ]
+        for name, value in self.parameters.items():
+            told = "fixed"
+            if name in ends:
+                told = f"{ends[name][0]:.4g} .. {ends[name][1]:.4g}"
+            lines.append(f"{name:14}{value:12.5g}{told:>28}")
+        lines += [
+            "",
+            f"R2 {self.errors['r2']:.5f}, MAE {self.errors['mae']:.4f}, "
+            f"RMSE {self.errors['rmse']:.4f}, worst {self.errors['worst']:.2%}",
+        ]
+        if self.left_out:
+            within = float(np.quantile(np.abs(self.left_out), interval))
+            lines.append(f"on runs left out of a fit, {interval:.0%} are within {within:.2%}")
+        lines += ["", *(f"- {doubt}" for doubt in self.doubts)] if self.doubts else []
+        return "\n".join(lines)
+
+    def spread(self, interval: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Return the interval of every fitted number, from the replicates.
+
+        Parameters
+        ----------
+        interval : float, default 0.9
+            The probability.
+
+        Returns
+        -------
+        dict of str to (float, float)
+            NaN without replicates.
+        """
+        tails = _tails(_probability(interval))
+        ends = np.full((2, len(self.fitted)), np.nan)
+        if len(self.replicates):
+            ends = np.quantile(self.replicates, tails, axis=0)
+        return {name: (float(a), float(b)) for name, a, b in zip(self.fitted, *ends, strict=True)}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the law to a JSON file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        """
+        content = {
+            "cvxbound_law": _SCHEMA,
+            "law": self.form.name,
+            "options": self.form.options(),
+            "values": dict(self.values),
+            "coefficients": dict(zip(self.form.coefficients, self.coefficients, strict=True)),
+            "errors": dict(self.errors),
+            "split": self.split,
+            "burn_in": self.burn_in,
+            "runs": [dict(run) for run in self.runs],
+            "left_out": list(self.left_out),
+            "replicates": self.replicates.tolist(),
+        }
+        target = check_target(Path(path))
+        with replacing(target, path) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def __repr__(self) -> str:
+        told = f"{len(self.runs)} runs, R2 {self.errors['r2']:.5f}, MAE {self.errors['mae']:.4f}"
+        if self.doubts:
+            told += f", {len(self.doubts)} doubts: see summary()"
+        return f"<LossLaw {self.form.name}: {told}>"
+
+    def _base(self, schedule: Any, lr: float | None) -> float:
+        """The factor of the steps of a schedule."""
+        if lr is not None:
+            return positive_scalar(lr, "lr")
+        if not isinstance(schedule, Schedule):
+            return 1.0
+        if self.lr is None:
+            peaks = sorted({run["peak"] for run in self.runs})
+            raise ValueError(
+                f"the runs peak at learning rates from {peaks[0]:g} to {peaks[-1]:g}: give lr=, "
+                "which the steps of a Schedule are multiplied with"
+            )
+        return self.lr
+
+    def _trace(
+        self, schedule: Any, lr: float | None, at: Any, norms: ArrayLike | None
+    ) -> tuple[Trace, tuple[int, ...]]:
+        """What the form needs, checked, and the shape of the result."""
+        own = schedule.lr if isinstance(schedule, Run) else schedule
+        steps = schedules.from_array(own, name="schedule").eta
+        rates = self._base(schedule, lr) * steps
+        self._check(rates)
+        if norms is None and isinstance(schedule, Run):
+            norms = schedule.grad_norm
+        if norms is None and self.form.needs_norms:
+            raise ValueError("the law was fitted with logged gradient norms: give norms=, one a step")
+        chosen = np.arange(1, steps.size + 1) if isinstance(at, str) and at == "all" else None
+        if chosen is None:
+            chosen = horizons(steps.size if at is None else at, steps.size)
+        norm = None if norms is None else np.broadcast_to(np.asarray(norms, float), steps.shape)
+        return Trace(rates, norm, chosen.reshape(-1)), chosen.shape
+
+    def _check(self, rates: Float) -> None:
+        most = max(run["peak"] for run in self.runs)
+        if not rates.any():
+            raise ValueError("the schedule is all zeros: there is no loss to predict")
+        if rates.max() > _FARTHEST * most:
+            raise ValueError(
+                f"the largest learning rate is {rates.max():g}, {rates.max() / most:.3g} times that "
+                f"of the runs ({most:g}): steps are absolute unless lr= is given to scale them"
+            )
+
+    def _loss(self, trace: Trace) -> Float:
+        columns = self.form.columns(self.form.features(trace, self.values), self.values)
+        return columns @ np.array(self.coefficients)
+
+    def _replicated(self, traces: Sequence[Trace]) -> Float:
+        """The losses that each replicate predicts, (B, n)."""
+        features = Linearized(self.form, traces, self.values)
+        names = [each.name for each in self.form.free]
+        losses = []
+        for row in self.replicates:
+            values = {**self.values, **dict(zip(names, row.tolist(), strict=False))}
+            columns = self.form.columns(features(values), values)
+            losses.append(columns @ row[len(names) :])
+        return np.array(losses).reshape(len(self.replicates), -1)
+
+    def _interval(self, trace: Trace, share: float) -> tuple[Float, Float]:
+        """Quantiles over replicates and errors of runs that were left out."""
+        if not len(self.replicates):
+            nan = np.full(trace.at.size, np.nan)
+            return nan, nan
+        losses = self._replicated([trace])
+        draws = np.quantile(self.left_out, (np.arange(_ERROR_DRAWS) + 0.5) / _ERROR_DRAWS)
+        spread = (losses[:, None, :] * (1 + draws[:, None])).reshape(-1, trace.at.size)
+        low, high = np.quantile(spread, _tails(share), axis=0)
+        return low, high
+
+    def _losses_at(self, eta: Float, rates: Float) -> Float:
+        """The final losses with many learning rates: of the law, and of each replicate."""
+        last = np.array([eta.size])
+        traces = [Trace(rate * eta, None, last) for rate in rates]
+        losses = np.array([self._loss(trace)[0] for trace in traces])
+        if not len(self.replicates):
+            return losses[None]
+        return np.vstack([losses, self._replicated(traces)])
+
+    def _refined(self, eta: Float, rates: Float, best: int) -> tuple[float, float]:
+        """The best learning rate between the neighbours of the best of a grid."""
+        from ._scipy import minimize_scalar
+
+        last = np.array([eta.size])
+
+        def loss(log_rate: float) -> float:
+            return float(self._loss(Trace(np.exp(log_rate) * eta, None, last))[0])
+
+        ends = np.log(rates[[max(best - 1, 0), min(best + 1, rates.size - 1)]])
+        found = minimize_scalar(loss, bounds=tuple(ends), method="bounded", options={"xatol": 1e-4})
+        edge = (float(np.log(rates[best])), loss(np.log(rates[best])))
+        at, least = min((float(found.x), float(found.fun)), edge, key=lambda each: each[1])
+        return float(np.exp(at)), least
+
+
+def load(path: str | os.PathLike[str]) -> LossLaw:
+    """Read a law that `LossLaw.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    LossLaw
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It is no loss law, or one of a later version.
+    """
+    from ._fit import make_form
+
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content["cvxbound_law"] != _SCHEMA:
+            raise ValueError(
+                f"{os_path(path)}: a loss law of format {content['cvxbound_law']}, this version of "
+                f"cvxbound reads {_SCHEMA}"
+            )
+        form = make_form(content["law"], content["options"])
+        return LossLaw(
+            form=form,
+            values=content["values"],
+            coefficients=tuple(content["coefficients"][name] for name in form.coefficients),
+            replicates=np.array(content["replicates"], float).reshape(-1, form.size),
+            left_out=tuple(content["left_out"]),
+            errors=content["errors"],
+            runs=tuple(content["runs"]),
+            split=content["split"],
+            burn_in=content["burn_in"],
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{os_path(path)}: not a loss law that cvxbound saved ({error!r})") from None
+
+
+def os_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as errors name it."""
+    import os
+
+    return os.fspath(path)
+
+
+def _named(candidates: Iterable[Schedule]) -> dict[str, Schedule]:
+    """Names for schedules, which may share theirs."""
+    named: dict[str, Schedule] = {}
+    for each in candidates:
+        name = getattr(each, "name", "schedule")
+        count = 2
+        while name in named:
+            name = f"{each.name} {count}"
+            count += 1
+        named[name] = each
+    return named
+
+
+def _probability(interval: object) -> float:
+    share = positive_scalar(interval, "interval")
+    if share >= 1:
+        raise ValueError(f"interval must be a probability below 1, got {share:g}")
+    return share
+
+
+def _tails(share: float) -> tuple[float, float]:
+    return (1 - share) / 2, (1 + share) / 2
+
+
+def _lowest(x: Float, y: Float) -> float:
+    """Where a parabola through the least point of a grid and its neighbours is least."""
+    k = int(y.argmin())
+    if k in (0, x.size - 1):
+        return float(x[k])
+    left, right = y[k - 1] - y[k], y[k + 1] - y[k]
+    step = x[k + 1] - x[k]
+    return float(x[k] + 0.5 * step * (left - right) / max(left + right, 1e-300))
