@@ -14,7 +14,8 @@ import numpy as np
 from .._arrays import LARGEST_STEP, check_range, real_array
 from .._messages import counted, did_you_mean
 from ._content import Content, is_records
-from ._log import Log
+from ._events import event_files
+from ._log import Lazy, Log, is_blank
 from ._names import (
     GRAD_NORM,
     LOSS,
@@ -140,6 +141,7 @@ def load(
     >>> run.lr.tolist(), run.loss.tolist()
     ([0.2, 0.2, 0.2, 0.1, 0.05], [9.0, 8.0, 7.5, 7.0, 6.0])
     >>> print(*run.notes, sep="\n")
+    in 2 pieces: table, table
     LR of 5 rows, one every step
     resumed at step 3: 2 learning rates and 2 losses replaced
     """
@@ -198,7 +200,7 @@ def _files(source: object) -> Sequence[object]:
     path = os.fsdecode(source)
     if not glob.has_magic(path) or Path(path).exists():
         return [path]
-    found = sorted(glob.glob(path, recursive=True))
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  # Path has none for a whole path
     if not found:
         raise FileNotFoundError(f"no file matches {path!r}")
     return found
@@ -208,8 +210,27 @@ def _logs(source: object, step: str | None, run: str | None) -> list[Log]:
     """Read the logs of all runs in a source."""
     if isinstance(source, Log):
         return _by_run(source, run)
+    if isinstance(source, str) and Path(source).is_dir():
+        names = _runs_below(source)
+        return [
+            replace(log, name=name)
+            for folder, name in names.items()
+            for log in _logs_of(folder, step, run)
+        ]
+    return _logs_of(source, step, run)
+
+
+def _logs_of(source: object, step: str | None, run: str | None) -> list[Log]:
     name, content = content_of(source)
     return [log for part in _by_prefix(content) for log in _by_run(log_of(name, part, step), run)]
+
+
+def _runs_below(folder: str) -> dict[str, str]:
+    """Return the folders with event files of TensorBoard, each a run, and what to call them."""
+    found = list(event_files(folder))
+    if found == [str(Path(folder))]:
+        return {folder: Path(folder).resolve().name}
+    return {each: Path(each).relative_to(folder).as_posix() for each in found}
 
 
 def _by_prefix(content: Content) -> list[Content]:
@@ -219,10 +240,7 @@ def _by_prefix(content: Content) -> list[Content]:
     if not runs:
         return [content]
     return [
-        content._replace(
-            name=run,
-            columns={key: x for key, x in content.columns.items() if owner[key] in ("", run)},
-        )
+        content.only(key for key in owner if owner[key] in ("", run))._replace(name=run)
         for run in runs
     ]
 
@@ -232,12 +250,27 @@ def _by_run(log: Log, run: str | None) -> list[Log]:
     name = find(log.names, RUN, run, log.source) if run or look(log.names, RUN) else None
     if name is None:
         return [log]
-    rows: dict[str, list[int]] = {}
-    for row, cell in enumerate(log.cells[name]):
-        if cell is None or (key := str(cell).strip()) == "":
-            log.refuse(row, name, "the run has no name")
-        rows.setdefault(key, []).append(row)
-    return [log.only(np.array(chosen), key) for key, chosen in rows.items()]
+    runs = _texts(log.cells[name])
+    if "" in runs.labels:
+        row = int(np.argmax(runs.code == runs.labels.index("")))
+        log.refuse(row, name, "the run has no name")
+    rows = np.split(np.argsort(runs.code, kind="stable"), np.cumsum(np.bincount(runs.code))[:-1])
+    return [log.only(chosen, label) for chosen, label in zip(rows, runs.labels, strict=True)]
+
+
+class _Texts(NamedTuple):
+    """A column of few texts, each row as a number."""
+
+    labels: tuple[str, ...]
+    code: Int
+
+
+def _texts(cells: Sequence[Any]) -> _Texts:
+    cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    known = {cell: "" if is_blank(cell) else str(cell).strip() for cell in dict.fromkeys(cells)}
+    labels = tuple(dict.fromkeys(known.values()))
+    code = {cell: labels.index(label) for cell, label in known.items()}
+    return _Texts(labels, np.fromiter(map(code.__getitem__, cells), np.int64, len(cells)))
 
 
 def _grouped(logs: list[list[Log]]) -> list[list[Log]]:
@@ -277,6 +310,7 @@ class _Assembly:
         self.notes: list[str] = []
 
     def run(self) -> Run:
+        self._note_records()
         columns, split = self._loss_columns()
         losses = stated(self.logs, columns, nan=True)
         rates: Series | None = None
@@ -288,7 +322,6 @@ class _Assembly:
             check_order(self.logs, losses)
             first = 1 if self.options.first_step is None else int(self.options.first_step)
         self._note_resumption(resumed, losses)
-        self._note_records()
         losses = _taken(losses, survivors(losses.label, resumed, losses.order))
         losses = losses._replace(label=losses.label - first + 1)
         if rates is None:
@@ -476,7 +509,8 @@ class _Assembly:
         if 0 < end - last <= every:
             after = _on_line(rates, -2, np.arange(last + 1, end + 1))
             self.notes.append(
-                f"LR of the last {counted(after.size, 'step')} on the line through the last two rows"
+                f"LR of the last {counted(after.size, 'step')} on the line through the last two "
+                "rows"
             )
         return np.concatenate([before, between_rows(rates), after])
 
@@ -540,11 +574,10 @@ class _Assembly:
 
     def _note_records(self) -> None:
         if len(self.logs) > 1:
-            self.notes.append("in pieces: " + ", ".join(log.source for log in self.logs))
+            names = ", ".join(Path(log.source).name for log in self.logs)
+            self.notes.append(f"in {len(self.logs)} pieces: {names}")
         for log in self.logs:
-            if log.stepless:
-                where = f" of {log.source}" * (len(self.logs) > 1)
-                self.notes.append(f"{counted(log.stepless, 'row')}{where} without a step left out")
+            self.notes += log.notes
 
     def _note_resumption(self, rates: Rows | None, losses: Rows) -> None:
         """Say what later rows replace: rows at the same step, and those of an earlier attempt."""
@@ -590,19 +623,28 @@ def _prepared(log: Log, loss: str | None) -> _Prepared:
     if not columns:
         return _Prepared(log)
     name = find(log.names, LOSS, loss, log.source)
-    labels = np.array([str(cell) for cell in log.cells[columns[0]]])
-    values = log.cells[name]
-    splits = tuple(dict.fromkeys(labels.tolist()))
+    splits = _texts(log.cells[columns[0]])
+    rows = [np.flatnonzero(splits.code == each) for each in range(len(splits.labels))]
+    whole = log.cells
     apart = {
-        _split_column(each): [
-            values[row] if label == each else None for row, label in enumerate(labels.tolist())
-        ]
-        for each in splits
+        _split_column(label): _blank_elsewhere(whole[name], chosen)
+        for label, chosen in zip(splits.labels, rows, strict=True)
     }
-    log = replace(log, cells={**log.cells, **apart})
-    if all((np.diff(log.step[labels == each]) > 0).all() for each in splits):
+    cells = Lazy([*whole, *apart], lambda key: apart[key] if key in apart else whole[key])
+    log = replace(log, cells=cells)
+    if all((np.diff(log.step[chosen]) > 0).all() for chosen in rows):
         log = log.only(np.argsort(log.step, kind="stable"))
-    return _Prepared(log, splits)
+    return _Prepared(log, tuple(filter(None, splits.labels)))
+
+
+def _blank_elsewhere(cells: Sequence[Any], rows: Int) -> Sequence[Any]:
+    """Return a column with these rows only, and nothing said in the others."""
+    if rows.size == len(cells):
+        return cells
+    kept: list[Any] = [None] * len(cells)
+    for row in rows.tolist():
+        kept[row] = cells[row]
+    return kept
 
 
 def _split_column(label: str) -> str:
@@ -610,7 +652,7 @@ def _split_column(label: str) -> str:
 
 
 def _any_stated(log: Log, name: str) -> bool:
-    return bool(stated([log], [name], nan=True).label.size)
+    return bool(log.said(name).any())
 
 
 def _taken(rows: Rows, which: Any) -> Rows:
@@ -621,7 +663,8 @@ def _on_line(rates: Series, row: int, at: Int) -> Float:
     """Return the line through a row and the next one, not below zero."""
     step, value = rates.step[row:][:2], rates.value[row:][:2]
     slope = (value[1] - value[0]) / (step[1] - step[0])
-    return np.maximum(value[0] + slope * (at - step[0]), 0.0)
+    line: Float = np.maximum(value[0] + slope * (at - step[0]), 0.0)
+    return line
 
 
 def _several(count: int, what: str) -> str:

@@ -273,7 +273,8 @@ def _steps(x: ArrayLike, last: int) -> Int:
     if (np.diff(steps) <= 0).any():
         at = int(np.flatnonzero(np.diff(steps) <= 0)[0]) + 1
         raise ValueError(
-            f"step must be strictly increasing; found {steps[at]} after {steps[at - 1]} at index {at}"
+            f"step must be strictly increasing; found {steps[at]} after {steps[at - 1]} at index "
+            f"{at}"
         )
     return steps
 
