@@ -56,7 +56,11 @@ def events_content(files: Mapping[str, bytes]) -> Content:
     notes = []
     for path, data in files.items():
         records, whole = _records(path, data)
-        for step, values in map(_event, records):
+        for count, record in enumerate(records, start=1):
+            try:
+                step, values = _event(record)
+            except (IndexError, TypeError, struct.error):
+                raise ValueError(f"{path}: record {count} is damaged") from None
             for tag, value in values:
                 table.add(step, tag, value)
         if not whole:

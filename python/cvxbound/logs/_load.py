@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,15 +11,11 @@ import numpy as np
 
 from .._arrays import LARGEST_STEP, check_range, real_array
 from .._messages import counted, did_you_mean
-from ._content import Content, is_records
-from ._events import event_files
-from ._log import Lazy, Log, is_blank
+from ._log import Log
 from ._names import (
     GRAD_NORM,
     LOSS,
     LR,
-    RUN,
-    SPLIT,
     TRAIN_LOSS,
     VAL_LOSS,
     Names,
@@ -29,23 +23,25 @@ from ._names import (
     is_validation,
     listed,
     look,
-    run_of,
 )
-from ._read import content_of, log_of
 from ._run import Run
+from ._sources import logs_of_runs
 from ._splice import (
     Rows,
     Series,
+    check_first_step,
     check_order,
     check_rates,
     spliced_rates,
     stated,
     survivors,
 )
+from ._splits import split_apart, split_column
 from ._start import (
     before_the_log,
     between_rows,
     check_length,
+    on_line,
     open_end_note,
     rows_note,
     usual_spacing,
@@ -54,7 +50,7 @@ from ._start import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from .._arrays import Float, Int
+    from .._arrays import Float
 
 _LONG_GAP = 5  # times the usual distance of two rows
 _LATE = 2  # of them before the first row
@@ -145,12 +141,9 @@ def load(
     LR of 5 rows, one every step
     resumed at step 3: 2 learning rates and 2 losses replaced
     """
+    check_first_step(first_step)
     options = _Options(lr, loss, split, grad_norm, first_step, warmup, skip_nan)
-    runs = [
-        _Assembly(logs, options).run()
-        for pieces in _pieces(sources)
-        for logs in _grouped([_logs(each, step, run) for each in pieces])
-    ]
+    runs = [_Assembly(logs, options).run() for logs in logs_of_runs(sources, step, run)]
     return _distinct(runs)
 
 
@@ -164,145 +157,23 @@ class _Options(NamedTuple):
     skip_nan: bool
 
 
-def _pieces(sources: object) -> Iterator[tuple[object, ...]]:
-    """Yield the sources of each run, or of each group of runs."""
-    if isinstance(sources, list) and not _is_table(sources):
-        if not sources:
-            raise ValueError("no sources: expected a path, a table, or a list of them")
-        for each in sources:
-            yield from _pieces(each)
-    elif isinstance(sources, tuple) and not _is_table(sources):
-        if not sources:
-            raise ValueError("no sources: expected the pieces of a run, got an empty tuple")
-        yield tuple(path for each in sources for path in _files(each))
-    else:
-        yield from ((path,) for path in _files(sources))
-
-
-def _is_table(sources: Sequence[object]) -> bool:
-    """Tell whether a list is one of records, rather than of tables."""
-    return (
-        bool(sources)
-        and is_records(sources)
-        and not any(
-            isinstance(cell, (list, tuple, Mapping))
-            or (hasattr(cell, "__array__") and np.ndim(cell))
-            for row in sources
-            for cell in row.values()  # type: ignore[attr-defined]  # which are mappings
-        )
-    )
-
-
-def _files(source: object) -> Sequence[object]:
-    """Return the files that match a pattern, or the source itself."""
-    if not isinstance(source, (str, os.PathLike)):
-        return [source]
-    path = os.fsdecode(source)
-    if not glob.has_magic(path) or Path(path).exists():
-        return [path]
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  # Path has none for a whole path
-    if not found:
-        raise FileNotFoundError(f"no file matches {path!r}")
-    return found
-
-
-def _logs(source: object, step: str | None, run: str | None) -> list[Log]:
-    """Read the logs of all runs in a source."""
-    if isinstance(source, Log):
-        return _by_run(source, run)
-    if isinstance(source, str) and Path(source).is_dir():
-        names = _runs_below(source)
-        return [
-            replace(log, name=name)
-            for folder, name in names.items()
-            for log in _logs_of(folder, step, run)
-        ]
-    return _logs_of(source, step, run)
-
-
-def _logs_of(source: object, step: str | None, run: str | None) -> list[Log]:
-    name, content = content_of(source)
-    return [log for part in _by_prefix(content) for log in _by_run(log_of(name, part, step), run)]
-
-
-def _runs_below(folder: str) -> dict[str, str]:
-    """Return the folders with event files of TensorBoard, each a run, and what to call them."""
-    found = list(event_files(folder))
-    if found == [str(Path(folder))]:
-        return {folder: Path(folder).resolve().name}
-    return {each: Path(each).relative_to(folder).as_posix() for each in found}
-
-
-def _by_prefix(content: Content) -> list[Content]:
-    """Split a wandb export of several runs."""
-    owner = {key: run_of(key) for key in content.columns}
-    runs = list(dict.fromkeys(filter(None, owner.values())))
-    if not runs:
-        return [content]
-    return [
-        content.only(key for key in owner if owner[key] in ("", run))._replace(name=run)
-        for run in runs
-    ]
-
-
-def _by_run(log: Log, run: str | None) -> list[Log]:
-    """Split a log by its column of runs."""
-    name = find(log.names, RUN, run, log.source) if run or look(log.names, RUN) else None
-    if name is None:
-        return [log]
-    runs = _texts(log.cells[name])
-    if "" in runs.labels:
-        row = int(np.argmax(runs.code == runs.labels.index("")))
-        log.refuse(row, name, "the run has no name")
-    rows = np.split(np.argsort(runs.code, kind="stable"), np.cumsum(np.bincount(runs.code))[:-1])
-    return [log.only(chosen, label) for chosen, label in zip(rows, runs.labels, strict=True)]
-
-
-class _Texts(NamedTuple):
-    """A column of few texts, each row as a number."""
-
-    labels: tuple[str, ...]
-    code: Int
-
-
-def _texts(cells: Sequence[Any]) -> _Texts:
-    cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
-    known = {cell: "" if is_blank(cell) else str(cell).strip() for cell in dict.fromkeys(cells)}
-    labels = tuple(dict.fromkeys(known.values()))
-    code = {cell: labels.index(label) for cell, label in known.items()}
-    return _Texts(labels, np.fromiter(map(code.__getitem__, cells), np.int64, len(cells)))
-
-
-def _grouped(logs: list[list[Log]]) -> list[list[Log]]:
-    """Return the pieces of each run: those of one name, where a source has several runs."""
-    if all(len(each) == 1 for each in logs):
-        return [[each[0] for each in logs]]
-    runs: dict[str, list[Log]] = {}
-    for log in (log for each in logs for log in each):
-        runs.setdefault(log.name, []).append(log)
-    return list(runs.values())
-
-
 def _distinct(runs: list[Run]) -> list[Run]:
     """Number runs of the same name."""
-    taken: dict[str, int] = {}
-    found = []
+    found: dict[str, Run] = {}
     for run in runs:
-        taken[run.name] = count = taken.get(run.name, 0) + 1
-        found.append(run if count == 1 else replace(run, name=f"{run.name} ({count})"))
-    return found
-
-
-class _Prepared(NamedTuple):
-    log: Log
-    splits: tuple[str, ...] = ()  # of its column `split`
+        name, count = run.name, 1
+        while name in found:
+            count += 1
+            name = f"{run.name} ({count})"
+        found[name] = run if count == 1 else replace(run, name=name)
+    return list(found.values())
 
 
 class _Assembly:
     """One run, from the logs of its pieces."""
 
     def __init__(self, logs: list[Log], options: _Options) -> None:
-        prepared = [_prepared(log, options.loss) for log in logs]
+        prepared = [split_apart(log, options.loss) for log in logs]
         self.logs = [each.log for each in prepared]
         self.splits = list(dict.fromkeys(label for each in prepared for label in each.splits))
         self.options = options
@@ -322,13 +193,21 @@ class _Assembly:
             check_order(self.logs, losses)
             first = 1 if self.options.first_step is None else int(self.options.first_step)
         self._note_resumption(resumed, losses)
-        losses = _taken(losses, survivors(losses.label, resumed, losses.order))
-        losses = losses._replace(label=losses.label - first + 1)
+        losses = self._spliced(losses, resumed, first)
+        if not losses.label.size:
+            raise ValueError(
+                f"{self.source}: no loss is left, as later learning rates replace them all; pass "
+                "the pieces in order, and the learning rates of a piece before its losses"
+            )
         if rates is None:
             lr = self._given_rates()
         else:
             lr = self._every_step(rates, int(losses.label[-1]))
         losses = self._finite(self._within(losses, lr.size, first), columns, first)
+        if rates is not None:
+            silent = int(np.count_nonzero(~np.isin(rates.step, losses.label)))
+            if silent:
+                self.notes.append(f"{silent} of the {rates.step.size} rows without a {split} loss")
         return Run(
             self.logs[-1].name or Path(self.source).stem,
             lr,
@@ -339,14 +218,18 @@ class _Assembly:
             tuple(self.notes),
         )
 
+    def _spliced(self, rows: Rows, resumed: Rows | None, first: int) -> Rows:
+        """Return the rows that no later one replaces, at the steps 1, 2, ..."""
+        kept = _taken(rows, survivors(rows.label, resumed, rows.order))
+        return kept._replace(label=kept.label - first + 1)
+
     def _columns(self, known: Names, given: str | None) -> list[str | None]:
         """Choose a column of each log, None where it has none or nothing is in it."""
         found: list[str | None] = []
         for log in self.logs:
             lacking = given not in log.names if given is not None else not look(log.names, known)
             name = None if lacking else find(log.names, known, given, log.source)
-            empty = name is not None and not _any_stated(log, name)
-            found.append(None if empty else name)
+            found.append(name if name is not None and log.said(name).any() else None)
         return found
 
     def _rates(self, given: str | None) -> tuple[Series, Rows]:
@@ -433,7 +316,7 @@ class _Assembly:
     def _loss_names(self, label: str) -> tuple[Names, str | None]:
         """Return how to find the losses of a split."""
         if label in self.splits:
-            return LOSS, _split_column(label)
+            return LOSS, split_column(label)
         known = {"val": VAL_LOSS, "train": TRAIN_LOSS}.get(label, LOSS)
         return known, self.options.loss
 
@@ -507,7 +390,7 @@ class _Assembly:
         before = self._before(rates, every)
         after = np.empty(0)
         if 0 < end - last <= every:
-            after = _on_line(rates, -2, np.arange(last + 1, end + 1))
+            after = on_line(rates, -2, np.arange(last + 1, end + 1))
             self.notes.append(
                 f"LR of the last {counted(after.size, 'step')} on the line through the last two "
                 "rows"
@@ -532,7 +415,7 @@ class _Assembly:
             )
         if value[1] > value[0]:
             self.notes.append(f"LR of the first {count} on the line through the first two rows")
-            return _on_line(rates, 0, np.arange(1, start))
+            return on_line(rates, 0, np.arange(1, start))
         self.notes.append(f"LR of the first {count} as in the first row")
         return np.full(start - 1, value[0])
 
@@ -553,9 +436,7 @@ class _Assembly:
             if given is not None:
                 self._refuse_column(GRAD_NORM, given)
             return None
-        rows = stated(self.logs, columns, nan=True)
-        rows = _taken(rows, survivors(rows.label, resumed, rows.order))
-        rows = rows._replace(label=rows.label - first + 1)
+        rows = self._spliced(stated(self.logs, columns, nan=True), resumed, first)
         good = (rows.value > 0) & (rows.value < np.inf)
         if not good.all():
             bad = counted(int(np.count_nonzero(~good)), "gradient norm")
@@ -591,7 +472,7 @@ class _Assembly:
             again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
             self._note_duplicates(rows, again, what)
             count = int(np.count_nonzero(gone & ~again))
-            replaced += [_several(count, what)] * (count > 0)
+            replaced += [counted(count, what)] * (count > 0)
         if replaced:
             at = sorted(set(attempts.label[back + 1].tolist()))
             steps = ", ".join(map(str, at[:3])) + ", ..." * (len(at) > 3)
@@ -603,10 +484,10 @@ class _Assembly:
         before, after = rows.value[at], rows.value[at + 1]
         same = (before == after) | (np.isnan(before) & np.isnan(after))
         if same.any():
-            count = _several(int(np.count_nonzero(same)), what)
+            count = counted(int(np.count_nonzero(same)), what)
             self.notes.append(f"{count} logged twice with the same value")
         if not same.all():
-            count = _several(int(np.count_nonzero(~same)), what)
+            count = counted(int(np.count_nonzero(~same)), what)
             i = int(np.flatnonzero(~same)[0])
             self.notes.append(
                 f"{count} logged again with another value, which counts (first at step "
@@ -614,65 +495,12 @@ class _Assembly:
             )
 
 
-def _prepared(log: Log, loss: str | None) -> _Prepared:
-    """Give each split of a table in long form a column of its own, in the order of the steps.
-
-    Its rows may be all of one split and then all of another, which is no resumed run.
-    """
-    columns = look(log.names, SPLIT)
-    if not columns:
-        return _Prepared(log)
-    name = find(log.names, LOSS, loss, log.source)
-    splits = _texts(log.cells[columns[0]])
-    rows = [np.flatnonzero(splits.code == each) for each in range(len(splits.labels))]
-    whole = log.cells
-    apart = {
-        _split_column(label): _blank_elsewhere(whole[name], chosen)
-        for label, chosen in zip(splits.labels, rows, strict=True)
-    }
-    cells = Lazy([*whole, *apart], lambda key: apart[key] if key in apart else whole[key])
-    log = replace(log, cells=cells)
-    if all((np.diff(log.step[chosen]) > 0).all() for chosen in rows):
-        log = log.only(np.argsort(log.step, kind="stable"))
-    return _Prepared(log, tuple(filter(None, splits.labels)))
-
-
-def _blank_elsewhere(cells: Sequence[Any], rows: Int) -> Sequence[Any]:
-    """Return a column with these rows only, and nothing said in the others."""
-    if rows.size == len(cells):
-        return cells
-    kept: list[Any] = [None] * len(cells)
-    for row in rows.tolist():
-        kept[row] = cells[row]
-    return kept
-
-
-def _split_column(label: str) -> str:
-    return f"loss of split {label}"
-
-
-def _any_stated(log: Log, name: str) -> bool:
-    return bool(log.said(name).any())
-
-
 def _taken(rows: Rows, which: Any) -> Rows:
     return Rows(*(part[which] for part in rows))
 
 
-def _on_line(rates: Series, row: int, at: Int) -> Float:
-    """Return the line through a row and the next one, not below zero."""
-    step, value = rates.step[row:][:2], rates.value[row:][:2]
-    slope = (value[1] - value[0]) / (step[1] - step[0])
-    line: Float = np.maximum(value[0] + slope * (at - step[0]), 0.0)
-    return line
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
-
-
 def _losses(which: Any) -> str:
-    return _several(int(np.count_nonzero(which)), "loss")
+    return counted(int(np.count_nonzero(which)), "loss")
 
 
 def _last(columns: Sequence[str | None]) -> str:

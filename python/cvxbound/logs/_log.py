@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -166,6 +166,29 @@ _NOT_YET = object()
 def is_blank(cell: Any) -> bool:
     """Tell whether nothing was logged: a missing value of any kind, but not the text "nan"."""
     return cell is None or cell == "" or (isinstance(cell, float) and np.isnan(cell))
+
+
+class Texts(NamedTuple):
+    """A column of few texts: which there are, and which of them each row has."""
+
+    labels: tuple[str, ...]
+    code: Int
+
+
+def texts(cells: Sequence[Any]) -> Texts:
+    """Read a column of few texts; blank ones are an empty text."""
+    cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    known = {cell: _text(cell) for cell in dict.fromkeys(cells)}
+    number = {label: i for i, label in enumerate(dict.fromkeys(known.values()))}
+    code = {cell: number[label] for cell, label in known.items()}
+    return Texts(tuple(number), np.fromiter(map(code.__getitem__, cells), np.int64, len(cells)))
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, float) and cell.is_integer():  # NumPy has made floats of integers
+        cell = int(cell)
+    text = "" if is_blank(cell) else str(cell)
+    return text if text.strip() else ""
 
 
 def short(text: str, most: int = 60) -> str:

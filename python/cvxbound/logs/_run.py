@@ -74,8 +74,8 @@ class Run:
             text = getattr(self, what)
             if not isinstance(text, str):
                 raise TypeError(f"{what} must be a string, got {text!r}")
-            if not text:
-                raise ValueError(f"{what} must not be empty")
+            if not text.strip():
+                raise ValueError(f"{what} must not be blank")
         lr = _vector(self.lr, "lr")
         check_range(lr, "lr", LARGEST_STEP)
         if not lr.any():

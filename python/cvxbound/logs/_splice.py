@@ -201,10 +201,15 @@ def spliced_rates(
     return series, rows
 
 
+def check_first_step(first_step: object) -> None:
+    """Refuse anything but an integer or None."""
+    if isinstance(first_step, bool) or not isinstance(first_step, (int, np.integer, type(None))):
+        raise TypeError(f"first_step must be an integer or None, got {first_step!r}")
+
+
 def first_label(label: Int, first_step: int | None, source: str) -> int:
     """Return what logs call the first step: 0 if the first row says so, else 1."""
-    if not isinstance(first_step, (int, np.integer, type(None))):
-        raise TypeError(f"first_step must be an integer or None, got {first_step!r}")
+    check_first_step(first_step)
     first = min(int(label[0]), 1) if first_step is None else int(first_step)
     if label[0] < first:
         raise ValueError(f"{source}: step {label[0]} comes before first_step={first}")
