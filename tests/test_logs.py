@@ -18,18 +18,6 @@ ROWS = [(1, 0.1, 9.0), (2, 0.2, 8.0), (3, 0.2, 7.0), (4, 0.1, 6.0)]
 ETA = [0.5, 1, 1, 0.5]
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a file and return its path."""
-
-    def write(text, name="run.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
 def table(steps, rates, **columns):
     return {"step": steps, "lr": rates, **columns}
 

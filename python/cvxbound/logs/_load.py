@@ -48,7 +48,7 @@ from ._start import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from .._arrays import Float
 
@@ -77,8 +77,8 @@ def load(
         What `read` takes; a pattern such as ``"runs/*.csv"`` stands for the files that match it, in
         the order of their names. A tuple is one run in pieces, in the order of training: each
         replaces what came before it from its own first learning rate on. Pieces may also say
-        different things: the learning rates in one file, and the losses in the next. A list of
-        dicts of numbers is one table.
+        different things: the learning rates in one file, the losses in another. A list of dicts of
+        numbers is one table.
     lr : str or array_like, optional
         The column of the learning rate, where its name is not known; or the absolute learning rates
         of the steps 1..T of every run, instead of those logged. The steps of a `Schedule` are taken
@@ -178,6 +178,7 @@ class _Assembly:
         self.splits = list(dict.fromkeys(label for each in prepared for label in each.splits))
         self.options = options
         self.source = logs[-1].source
+        self.rated = [False] * len(logs)  # which of the logs have learning rates
         self.notes: list[str] = []
 
     def run(self) -> Run:
@@ -197,7 +198,7 @@ class _Assembly:
         if not losses.label.size:
             raise ValueError(
                 f"{self.source}: no loss is left, as later learning rates replace them all; pass "
-                "the pieces in order, and the learning rates of a piece before its losses"
+                "the pieces in the order of training"
             )
         if rates is None:
             lr = self._given_rates()
@@ -220,8 +221,17 @@ class _Assembly:
 
     def _spliced(self, rows: Rows, resumed: Rows | None, first: int) -> Rows:
         """Return the rows that no later one replaces, at the steps 1, 2, ..."""
-        kept = _taken(rows, survivors(rows.label, resumed, rows.order))
+        kept = _taken(rows, self._kept(rows, resumed))
         return kept._replace(label=kept.label - first + 1)
+
+    def _kept(self, rows: Rows, resumed: Rows | None) -> NDArray[np.bool_]:
+        """Tell which rows later ones leave, be they at the same steps or of a resumed run.
+
+        A log without learning rates belongs to no attempt: only its own kind replaces it.
+        """
+        ends = np.cumsum([log.step.size for log in self.logs])
+        free = ~np.array(self.rated)[np.searchsorted(ends, rows.order, side="right")]
+        return survivors(rows.label, resumed, np.where(free, ends[-1], rows.order))
 
     def _columns(self, known: Names, given: str | None) -> list[str | None]:
         """Choose a column of each log, None where it has none or nothing is in it."""
@@ -237,6 +247,7 @@ class _Assembly:
         check_rates(self.logs, columns)
         if not any(columns):
             self._refuse_column(LR, given, ", or pass lr= the learning rates of all steps")
+        self.rated = [name is not None for name in columns]
         rates, rows = spliced_rates(self.logs, columns, self.options.first_step)
         check_length(rates)
         every, longest = usual_spacing(rates)
@@ -468,7 +479,7 @@ class _Assembly:
         for rows, what in ((rates, "learning rate"), (losses, "loss")):
             if rows is None:
                 continue
-            gone = ~survivors(rows.label, rates, rows.order)
+            gone = ~self._kept(rows, rates)
             again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
             self._note_duplicates(rows, again, what)
             count = int(np.count_nonzero(gone & ~again))
