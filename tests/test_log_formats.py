@@ -312,8 +312,9 @@ def test_event_files_are_read_as_tensorboard_does(tmp_path):
     module = "tensorboard.backend.event_processing.event_accumulator"
     accumulator = pytest.importorskip(module, reason="TensorBoard is not installed")
     path = tmp_path / "events.out.tfevents.1.host"
-    path.write_bytes(HEADER + b"".join(EVENTS))
+    values = [(1, 0.5), (2, 0.25), (300, 0.125)]
+    path.write_bytes(HEADER + b"".join(event(step, lr=simple(lr)) for step, lr in values))
     theirs = accumulator.EventAccumulator(str(path)).Reload().Scalars("lr")
     log = logs.read(path)
-    told = ~np.isnan(log.column("lr"))
-    assert [each.step for each in theirs] == log.step[told].tolist()[: len(theirs)]
+    assert [(each.step, each.value) for each in theirs] == values
+    assert list(zip(log.step.tolist(), log.column("lr").tolist(), strict=True)) == values

@@ -44,6 +44,7 @@ from ._start import (
     on_line,
     open_end_note,
     rows_note,
+    spacing_note,
     usual_spacing,
 )
 
@@ -250,6 +251,8 @@ class _Assembly:
         self.rated = [name is not None for name in columns]
         rates, rows = spliced_rates(self.logs, columns, self.options.first_step)
         check_length(rates)
+        if not rates.value.any():
+            raise ValueError(f"{self.source}: no learning rate is positive")
         every, longest = usual_spacing(rates)
         self.notes.append(
             rows_note(
@@ -259,8 +262,8 @@ class _Assembly:
         gaps = np.diff(rates.step)
         for at in np.flatnonzero(gaps > _LONG_GAP * every).tolist():
             self.notes.append(
-                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually one "
-                f"every {every})"
+                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually "
+                f"{spacing_note(every)})"
             )
         if rates.open_ended:
             self.notes.append(open_end_note(rates.open_ended))

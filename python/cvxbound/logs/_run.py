@@ -85,7 +85,7 @@ class Run:
         if loss.size != step.size:
             raise ValueError(
                 f"step and loss must be of one length, got {counted(step.size, 'step')} and "
-                f"{loss.size}"
+                f"{counted(loss.size, 'loss')}"
             )
         _check_loss(loss)
         norm = None if self.grad_norm is None else _norms(self.grad_norm, lr.size)
@@ -180,7 +180,7 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        losses = f"{self.loss.size} {self.split} loss{'es' * (self.loss.size > 1)}"
+        losses = counted(self.loss.size, f"{self.split} loss")
         at = f"at steps {self.step[0]}..{self.step[-1]}: {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
         if self.step.size == 1:
             at = f"at step {self.step[0]}: {self.loss[0]:.4g}"
@@ -255,7 +255,9 @@ def _rows(run: Run) -> dict[str, NDArray[Any]]:
 def _vector(x: ArrayLike, what: str) -> Float:
     values = np.array(real_array(x, what))
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"{what} must have one axis and at least one entry, got {values.shape}")
+        raise ValueError(
+            f"{what} must have one axis and at least one entry, got shape {values.shape}"
+        )
     return values
 
 

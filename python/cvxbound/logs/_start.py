@@ -53,9 +53,14 @@ def rows_note(rows: int, every: int, longest: int, interpolated: int) -> str:
     """Say how many rows the learning rates are from."""
     if not interpolated:
         return f"LR of {counted(rows, 'row')}, one every step"
-    spacing = "one every step" if every == 1 else f"one every {every} steps"
+    spacing = spacing_note(every)
     spacing += f", longest gap {longest}" * (longest > 2 * every)
     return f"LR interpolated linearly between {rows} rows ({spacing})"
+
+
+def spacing_note(every: int) -> str:
+    """Say how far rows are apart."""
+    return "one every step" if every == 1 else f"one every {every} steps"
 
 
 def open_end_note(sources: Sequence[str]) -> str:
