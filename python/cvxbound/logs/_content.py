@@ -52,11 +52,12 @@ def _mapping_content(table: Mapping[Any, Any]) -> Content:
     name = table.get("name")
     name = name if isinstance(name, str) else ""
     history = table.get("log_history", table.get("history"))
-    if isinstance(history, Mapping) and any(isinstance(x, Mapping) for x in history.values()):
-        return Content(_joined(history), name=name)
+    parts = history.items() if isinstance(history, Mapping) else ()
+    if tables := {str(key): part for key, part in parts if _is_columns(part)}:
+        return Content(_joined(tables), name=name)
     if isinstance(history, Mapping) or is_records(history):
         return table_content(history)._replace(name=name)
-    if all(_is_column(cells) for cells in table.values()):
+    if _is_columns(table):
         return Content(_even({str(name): cells for name, cells in table.items()}))
     return Content(transposed([table]))
 
@@ -81,12 +82,12 @@ def transposed(records: Iterable[Mapping[str, Any]]) -> Columns:
     return columns
 
 
-def _joined(tables: Mapping[Any, Mapping[Any, Any]]) -> Columns:
+def _joined(tables: Mapping[str, Mapping[str, Any]]) -> Columns:
     """Put tables of one run below each other: {"train": {"iter", "lr"}, "val": {"iter", "loss"}}.
 
     Those with learning rates come first in the rows, as a later one would count as a resumed run.
     """
-    parts = {str(key): _even(part) for key, part in tables.items() if isinstance(part, Mapping)}
+    parts = {key: _even(part) for key, part in tables.items()}
     steps = {key: find(tuple(x), STEP, None, f"history of {key!r}") for key, x in parts.items()}
     ordered = sorted(parts, key=lambda key: not look(tuple(parts[key]), LR))
     return transposed(
@@ -98,6 +99,10 @@ def _joined(tables: Mapping[Any, Mapping[Any, Any]]) -> Columns:
 
 def _records(columns: Columns) -> Iterator[dict[str, Any]]:
     return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def _is_columns(table: object) -> bool:
+    return isinstance(table, Mapping) and all(map(_is_column, table.values()))
 
 
 def _is_column(cells: object) -> bool:
