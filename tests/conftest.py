@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""What the tests of the command line share, and those of logs."""
 
 import json
 
@@ -43,3 +43,15 @@ def refuse(run):
         return err
 
     return call
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file and return its path."""
+
+    def write(text, name="run.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write

@@ -18,18 +18,6 @@ ROWS = [(1, 0.1, 9.0), (2, 0.2, 8.0), (3, 0.2, 7.0), (4, 0.1, 6.0)]
 ETA = [0.5, 1, 1, 0.5]
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a file and return its path."""
-
-    def write(text, name="run.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
 def table(steps, rates, **columns):
     return {"step": steps, "lr": rates, **columns}
 
@@ -424,7 +412,7 @@ def test_losses_are_spliced_where_the_rates_are():
         ("step,lr\n", r"run.csv: no rows below the header \(columns found: 'step', 'lr'\)"),
         (",,\n", "run.csv: no rows below the header"),
         (b"\xff\xfe\x00", r"run.csv: not text in UTF-8 \(byte 0\); expected CSV"),
-        (b"PAR1\x00\x00", "run.csv: a binary file"),
+        (b"\x00step,lr", "run.csv: a binary file"),
         ("step,lr\n1,1\n2", "line 3: 1 field where the header has 2; is the file still being wri"),
         ("step,lr\n1\n2,1\n", "line 2: 1 field where the header has 2$"),
         ("step,lr\n1,1,\n2,1\n", "line 2: 3 fields where the header has 2$"),
@@ -480,10 +468,10 @@ def test_files_that_cannot_be_opened(tmp_path):
 def test_errors_while_reading_name_the_file(write, monkeypatch):
     path = write(CSV)
 
-    def fail(self, **_):
+    def fail(self):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_text", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(OSError, match=r"Input/output error: .*run\.csv"):
         from_log(path)
 

@@ -17,7 +17,7 @@ def counted(count: int, what: str) -> str:
     count : int
         How many.
     what : str
-        One of them; the plural is formed with an s.
+        One of them; the plural is formed with an s, or es where it ends in one.
 
     Returns
     -------
@@ -25,10 +25,11 @@ def counted(count: int, what: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "step"), counted(20, "step")
-    ('1 step', '20 steps')
+    >>> counted(1, "step"), counted(20, "step"), counted(3, "loss")
+    ('1 step', '20 steps', '3 losses')
     """
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    plural = "es" if what.endswith("s") else "s"
+    return f"{count} {what}{plural * (count != 1)}"
 
 
 def did_you_mean(value: object, choices: Iterable[str], what: str) -> ValueError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._names import STEP, find
+from ._log import Lazy
+from ._names import LR, STEP, find, look
 
 Columns = dict[str, Any]  # of sequences of one length
 
@@ -21,10 +22,16 @@ UNFINISHED = "is the file still being written?"
 class Content(NamedTuple):
     """The columns of a log."""
 
-    columns: Columns
+    columns: Mapping[str, Any]
     lines: Sequence[int] | None = None  # the line of each row, where rows are lines
     open_ended: bool = False
     name: str = ""  # what the log calls its run
+    step: str | None = None  # the column of the step, where the format has one
+    notes: tuple[str, ...] = ()  # what was left out
+
+    def only(self, columns: Iterable[str]) -> Content:
+        """Return the content of some of the columns."""
+        return self._replace(columns=Lazy(columns, self.columns.__getitem__))
 
 
 def table_content(table: object) -> Content:
@@ -44,13 +51,13 @@ def table_content(table: object) -> Content:
 def _mapping_content(table: Mapping[Any, Any]) -> Content:
     name = table.get("name")
     name = name if isinstance(name, str) else ""
-    for key in ("log_history", "history"):
-        if key in table and is_records(table[key]):
-            return Content(transposed(table[key]), name=name)
-    history = table.get("history")
-    if isinstance(history, Mapping) and all(isinstance(part, Mapping) for part in history.values()):
-        return Content(_joined(history), name=name)
-    if all(_is_column(cells) for cells in table.values()):
+    history = table.get("log_history", table.get("history"))
+    parts = history.items() if isinstance(history, Mapping) else ()
+    if tables := {str(key): part for key, part in parts if _is_columns(part)}:
+        return Content(_joined(tables), name=name)
+    if isinstance(history, Mapping) or is_records(history):
+        return table_content(history)._replace(name=name)
+    if _is_columns(table):
         return Content(_even({str(name): cells for name, cells in table.items()}))
     return Content(transposed([table]))
 
@@ -75,27 +82,27 @@ def transposed(records: Iterable[Mapping[str, Any]]) -> Columns:
     return columns
 
 
-def _joined(tables: Mapping[Any, Mapping[Any, Any]]) -> Columns:
+def _joined(tables: Mapping[str, Mapping[str, Any]]) -> Columns:
     """Put tables of one run below each other: {"train": {"iter", "lr"}, "val": {"iter", "loss"}}.
 
     Those with learning rates come first in the rows, as a later one would count as a resumed run.
     """
-    parts = {str(key): _even(part) for key, part in tables.items() if part}
-    steps = {
-        key: find(tuple(part), STEP, None, f"history of {key!r}") for key, part in parts.items()
-    }
-    step = next(iter(steps.values()), "step")
-    rows = [
-        {step if name == steps[key] else f"{key}/{name}": cells for name, cells in part.items()}
-        for key, part in sorted(parts.items(), key=lambda item: "train" not in item[0])
-    ]
-    names = dict.fromkeys(name for part in rows for name in part)
-    columns: Columns = {name: [] for name in names}
-    for part in rows:
-        count = len(part[step])
-        for name in names:
-            columns[name].extend(part.get(name, [None] * count))
-    return columns
+    parts = {key: _even(part) for key, part in tables.items()}
+    steps = {key: find(tuple(x), STEP, None, f"history of {key!r}") for key, x in parts.items()}
+    ordered = sorted(parts, key=lambda key: not look(tuple(parts[key]), LR))
+    return transposed(
+        {"step" if name == steps[key] else f"{key}/{name}": cell for name, cell in row.items()}
+        for key in ordered
+        for row in _records(parts[key])
+    )
+
+
+def _records(columns: Columns) -> Iterator[dict[str, Any]]:
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def _is_columns(table: object) -> bool:
+    return isinstance(table, Mapping) and all(map(_is_column, table.values()))
 
 
 def _is_column(cells: object) -> bool:

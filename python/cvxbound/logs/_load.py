@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,14 +11,11 @@ import numpy as np
 
 from .._arrays import LARGEST_STEP, check_range, real_array
 from .._messages import counted, did_you_mean
-from ._content import Content, is_records
 from ._log import Log
 from ._names import (
     GRAD_NORM,
     LOSS,
     LR,
-    RUN,
-    SPLIT,
     TRAIN_LOSS,
     VAL_LOSS,
     Names,
@@ -28,32 +23,35 @@ from ._names import (
     is_validation,
     listed,
     look,
-    run_of,
 )
-from ._read import content_of, log_of
 from ._run import Run
+from ._sources import logs_of_runs
 from ._splice import (
     Rows,
     Series,
+    check_first_step,
     check_order,
     check_rates,
     spliced_rates,
     stated,
     survivors,
 )
+from ._splits import split_apart, split_column
 from ._start import (
     before_the_log,
     between_rows,
     check_length,
+    on_line,
     open_end_note,
     rows_note,
+    spacing_note,
     usual_spacing,
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from .._arrays import Float, Int
+    from .._arrays import Float
 
 _LONG_GAP = 5  # times the usual distance of two rows
 _LATE = 2  # of them before the first row
@@ -80,8 +78,8 @@ def load(
         What `read` takes; a pattern such as ``"runs/*.csv"`` stands for the files that match it, in
         the order of their names. A tuple is one run in pieces, in the order of training: each
         replaces what came before it from its own first learning rate on. Pieces may also say
-        different things: the learning rates in one file, and the losses in the next. A list of
-        dicts of numbers is one table.
+        different things: the learning rates in one file, the losses in another. A list of dicts of
+        numbers is one table.
     lr : str or array_like, optional
         The column of the learning rate, where its name is not known; or the absolute learning rates
         of the steps 1..T of every run, instead of those logged. The steps of a `Schedule` are taken
@@ -140,15 +138,13 @@ def load(
     >>> run.lr.tolist(), run.loss.tolist()
     ([0.2, 0.2, 0.2, 0.1, 0.05], [9.0, 8.0, 7.5, 7.0, 6.0])
     >>> print(*run.notes, sep="\n")
+    in 2 pieces: table, table
     LR of 5 rows, one every step
     resumed at step 3: 2 learning rates and 2 losses replaced
     """
+    check_first_step(first_step)
     options = _Options(lr, loss, split, grad_norm, first_step, warmup, skip_nan)
-    runs = [
-        _Assembly(logs, options).run()
-        for pieces in _pieces(sources)
-        for logs in _grouped([_logs(each, step, run) for each in pieces])
-    ]
+    runs = [_Assembly(logs, options).run() for logs in logs_of_runs(sources, step, run)]
     return _distinct(runs)
 
 
@@ -162,121 +158,32 @@ class _Options(NamedTuple):
     skip_nan: bool
 
 
-def _pieces(sources: object) -> Iterator[tuple[object, ...]]:
-    """Yield the sources of each run, or of each group of runs."""
-    if isinstance(sources, list) and not _is_table(sources):
-        if not sources:
-            raise ValueError("no sources: expected a path, a table, or a list of them")
-        for each in sources:
-            yield from _pieces(each)
-    elif isinstance(sources, tuple) and not _is_table(sources):
-        if not sources:
-            raise ValueError("no sources: expected the pieces of a run, got an empty tuple")
-        yield tuple(path for each in sources for path in _files(each))
-    else:
-        yield from ((path,) for path in _files(sources))
-
-
-def _is_table(sources: Sequence[object]) -> bool:
-    """Tell whether a list is one of records, rather than of tables."""
-    return (
-        bool(sources)
-        and is_records(sources)
-        and not any(
-            isinstance(cell, (list, tuple, Mapping))
-            or (hasattr(cell, "__array__") and np.ndim(cell))
-            for row in sources
-            for cell in row.values()  # type: ignore[attr-defined]  # which are mappings
-        )
-    )
-
-
-def _files(source: object) -> Sequence[object]:
-    """Return the files that match a pattern, or the source itself."""
-    if not isinstance(source, (str, os.PathLike)):
-        return [source]
-    path = os.fsdecode(source)
-    if not glob.has_magic(path) or Path(path).exists():
-        return [path]
-    found = sorted(glob.glob(path, recursive=True))
-    if not found:
-        raise FileNotFoundError(f"no file matches {path!r}")
-    return found
-
-
-def _logs(source: object, step: str | None, run: str | None) -> list[Log]:
-    """Read the logs of all runs in a source."""
-    if isinstance(source, Log):
-        return _by_run(source, run)
-    name, content = content_of(source)
-    return [log for part in _by_prefix(content) for log in _by_run(log_of(name, part, step), run)]
-
-
-def _by_prefix(content: Content) -> list[Content]:
-    """Split a wandb export of several runs."""
-    owner = {key: run_of(key) for key in content.columns}
-    runs = list(dict.fromkeys(filter(None, owner.values())))
-    if not runs:
-        return [content]
-    return [
-        content._replace(
-            name=run,
-            columns={key: x for key, x in content.columns.items() if owner[key] in ("", run)},
-        )
-        for run in runs
-    ]
-
-
-def _by_run(log: Log, run: str | None) -> list[Log]:
-    """Split a log by its column of runs."""
-    name = find(log.names, RUN, run, log.source) if run or look(log.names, RUN) else None
-    if name is None:
-        return [log]
-    rows: dict[str, list[int]] = {}
-    for row, cell in enumerate(log.cells[name]):
-        if cell is None or (key := str(cell).strip()) == "":
-            log.refuse(row, name, "the run has no name")
-        rows.setdefault(key, []).append(row)
-    return [log.only(np.array(chosen), key) for key, chosen in rows.items()]
-
-
-def _grouped(logs: list[list[Log]]) -> list[list[Log]]:
-    """Return the pieces of each run: those of one name, where a source has several runs."""
-    if all(len(each) == 1 for each in logs):
-        return [[each[0] for each in logs]]
-    runs: dict[str, list[Log]] = {}
-    for log in (log for each in logs for log in each):
-        runs.setdefault(log.name, []).append(log)
-    return list(runs.values())
-
-
 def _distinct(runs: list[Run]) -> list[Run]:
     """Number runs of the same name."""
-    taken: dict[str, int] = {}
-    found = []
+    found: dict[str, Run] = {}
     for run in runs:
-        taken[run.name] = count = taken.get(run.name, 0) + 1
-        found.append(run if count == 1 else replace(run, name=f"{run.name} ({count})"))
-    return found
-
-
-class _Prepared(NamedTuple):
-    log: Log
-    splits: tuple[str, ...] = ()  # of its column `split`
+        name, count = run.name, 1
+        while name in found:
+            count += 1
+            name = f"{run.name} ({count})"
+        found[name] = run if count == 1 else replace(run, name=name)
+    return list(found.values())
 
 
 class _Assembly:
     """One run, from the logs of its pieces."""
 
     def __init__(self, logs: list[Log], options: _Options) -> None:
-        prepared = [_prepared(log, options.loss) for log in logs]
+        prepared = [split_apart(log, options.loss) for log in logs]
         self.logs = [each.log for each in prepared]
         self.splits = list(dict.fromkeys(label for each in prepared for label in each.splits))
         self.options = options
         self.source = logs[-1].source
+        self.rated = [False] * len(logs)  # which of the logs have learning rates
         self.notes: list[str] = []
 
     def run(self) -> Run:
+        self._note_records()
         columns, split = self._loss_columns()
         losses = stated(self.logs, columns, nan=True)
         rates: Series | None = None
@@ -288,14 +195,21 @@ class _Assembly:
             check_order(self.logs, losses)
             first = 1 if self.options.first_step is None else int(self.options.first_step)
         self._note_resumption(resumed, losses)
-        self._note_records()
-        losses = _taken(losses, survivors(losses.label, resumed, losses.order))
-        losses = losses._replace(label=losses.label - first + 1)
+        losses = self._spliced(losses, resumed, first)
+        if not losses.label.size:
+            raise ValueError(
+                f"{self.source}: no loss is left, as later learning rates replace them all; pass "
+                "the pieces in the order of training"
+            )
         if rates is None:
             lr = self._given_rates()
         else:
             lr = self._every_step(rates, int(losses.label[-1]))
         losses = self._finite(self._within(losses, lr.size, first), columns, first)
+        if rates is not None:
+            silent = int(np.count_nonzero(~np.isin(rates.step, losses.label)))
+            if silent:
+                self.notes.append(f"{silent} of the {rates.step.size} rows without a {split} loss")
         return Run(
             self.logs[-1].name or Path(self.source).stem,
             lr,
@@ -306,14 +220,27 @@ class _Assembly:
             tuple(self.notes),
         )
 
+    def _spliced(self, rows: Rows, resumed: Rows | None, first: int) -> Rows:
+        """Return the rows that no later one replaces, at the steps 1, 2, ..."""
+        kept = _taken(rows, self._kept(rows, resumed))
+        return kept._replace(label=kept.label - first + 1)
+
+    def _kept(self, rows: Rows, resumed: Rows | None) -> NDArray[np.bool_]:
+        """Tell which rows later ones leave, be they at the same steps or of a resumed run.
+
+        A log without learning rates belongs to no attempt: only its own kind replaces it.
+        """
+        ends = np.cumsum([log.step.size for log in self.logs])
+        free = ~np.array(self.rated)[np.searchsorted(ends, rows.order, side="right")]
+        return survivors(rows.label, resumed, np.where(free, ends[-1], rows.order))
+
     def _columns(self, known: Names, given: str | None) -> list[str | None]:
         """Choose a column of each log, None where it has none or nothing is in it."""
         found: list[str | None] = []
         for log in self.logs:
             lacking = given not in log.names if given is not None else not look(log.names, known)
             name = None if lacking else find(log.names, known, given, log.source)
-            empty = name is not None and not _any_stated(log, name)
-            found.append(None if empty else name)
+            found.append(name if name is not None and log.said(name).any() else None)
         return found
 
     def _rates(self, given: str | None) -> tuple[Series, Rows]:
@@ -321,8 +248,11 @@ class _Assembly:
         check_rates(self.logs, columns)
         if not any(columns):
             self._refuse_column(LR, given, ", or pass lr= the learning rates of all steps")
+        self.rated = [name is not None for name in columns]
         rates, rows = spliced_rates(self.logs, columns, self.options.first_step)
         check_length(rates)
+        if not rates.value.any():
+            raise ValueError(f"{self.source}: no learning rate is positive")
         every, longest = usual_spacing(rates)
         self.notes.append(
             rows_note(
@@ -332,8 +262,8 @@ class _Assembly:
         gaps = np.diff(rates.step)
         for at in np.flatnonzero(gaps > _LONG_GAP * every).tolist():
             self.notes.append(
-                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually one "
-                f"every {every})"
+                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually "
+                f"{spacing_note(every)})"
             )
         if rates.open_ended:
             self.notes.append(open_end_note(rates.open_ended))
@@ -400,7 +330,7 @@ class _Assembly:
     def _loss_names(self, label: str) -> tuple[Names, str | None]:
         """Return how to find the losses of a split."""
         if label in self.splits:
-            return LOSS, _split_column(label)
+            return LOSS, split_column(label)
         known = {"val": VAL_LOSS, "train": TRAIN_LOSS}.get(label, LOSS)
         return known, self.options.loss
 
@@ -474,9 +404,10 @@ class _Assembly:
         before = self._before(rates, every)
         after = np.empty(0)
         if 0 < end - last <= every:
-            after = _on_line(rates, -2, np.arange(last + 1, end + 1))
+            after = on_line(rates, -2, np.arange(last + 1, end + 1))
             self.notes.append(
-                f"LR of the last {counted(after.size, 'step')} on the line through the last two rows"
+                f"LR of the last {counted(after.size, 'step')} on the line through the last two "
+                "rows"
             )
         return np.concatenate([before, between_rows(rates), after])
 
@@ -498,7 +429,7 @@ class _Assembly:
             )
         if value[1] > value[0]:
             self.notes.append(f"LR of the first {count} on the line through the first two rows")
-            return _on_line(rates, 0, np.arange(1, start))
+            return on_line(rates, 0, np.arange(1, start))
         self.notes.append(f"LR of the first {count} as in the first row")
         return np.full(start - 1, value[0])
 
@@ -519,9 +450,7 @@ class _Assembly:
             if given is not None:
                 self._refuse_column(GRAD_NORM, given)
             return None
-        rows = stated(self.logs, columns, nan=True)
-        rows = _taken(rows, survivors(rows.label, resumed, rows.order))
-        rows = rows._replace(label=rows.label - first + 1)
+        rows = self._spliced(stated(self.logs, columns, nan=True), resumed, first)
         good = (rows.value > 0) & (rows.value < np.inf)
         if not good.all():
             bad = counted(int(np.count_nonzero(~good)), "gradient norm")
@@ -540,11 +469,10 @@ class _Assembly:
 
     def _note_records(self) -> None:
         if len(self.logs) > 1:
-            self.notes.append("in pieces: " + ", ".join(log.source for log in self.logs))
+            names = ", ".join(Path(log.source).name for log in self.logs)
+            self.notes.append(f"in {len(self.logs)} pieces: {names}")
         for log in self.logs:
-            if log.stepless:
-                where = f" of {log.source}" * (len(self.logs) > 1)
-                self.notes.append(f"{counted(log.stepless, 'row')}{where} without a step left out")
+            self.notes += log.notes
 
     def _note_resumption(self, rates: Rows | None, losses: Rows) -> None:
         """Say what later rows replace: rows at the same step, and those of an earlier attempt."""
@@ -554,11 +482,11 @@ class _Assembly:
         for rows, what in ((rates, "learning rate"), (losses, "loss")):
             if rows is None:
                 continue
-            gone = ~survivors(rows.label, rates, rows.order)
+            gone = ~self._kept(rows, rates)
             again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
             self._note_duplicates(rows, again, what)
             count = int(np.count_nonzero(gone & ~again))
-            replaced += [_several(count, what)] * (count > 0)
+            replaced += [counted(count, what)] * (count > 0)
         if replaced:
             at = sorted(set(attempts.label[back + 1].tolist()))
             steps = ", ".join(map(str, at[:3])) + ", ..." * (len(at) > 3)
@@ -570,10 +498,10 @@ class _Assembly:
         before, after = rows.value[at], rows.value[at + 1]
         same = (before == after) | (np.isnan(before) & np.isnan(after))
         if same.any():
-            count = _several(int(np.count_nonzero(same)), what)
+            count = counted(int(np.count_nonzero(same)), what)
             self.notes.append(f"{count} logged twice with the same value")
         if not same.all():
-            count = _several(int(np.count_nonzero(~same)), what)
+            count = counted(int(np.count_nonzero(~same)), what)
             i = int(np.flatnonzero(~same)[0])
             self.notes.append(
                 f"{count} logged again with another value, which counts (first at step "
@@ -581,55 +509,12 @@ class _Assembly:
             )
 
 
-def _prepared(log: Log, loss: str | None) -> _Prepared:
-    """Give each split of a table in long form a column of its own, in the order of the steps.
-
-    Its rows may be all of one split and then all of another, which is no resumed run.
-    """
-    columns = look(log.names, SPLIT)
-    if not columns:
-        return _Prepared(log)
-    name = find(log.names, LOSS, loss, log.source)
-    labels = np.array([str(cell) for cell in log.cells[columns[0]]])
-    values = log.cells[name]
-    splits = tuple(dict.fromkeys(labels.tolist()))
-    apart = {
-        _split_column(each): [
-            values[row] if label == each else None for row, label in enumerate(labels.tolist())
-        ]
-        for each in splits
-    }
-    log = replace(log, cells={**log.cells, **apart})
-    if all((np.diff(log.step[labels == each]) > 0).all() for each in splits):
-        log = log.only(np.argsort(log.step, kind="stable"))
-    return _Prepared(log, splits)
-
-
-def _split_column(label: str) -> str:
-    return f"loss of split {label}"
-
-
-def _any_stated(log: Log, name: str) -> bool:
-    return bool(stated([log], [name], nan=True).label.size)
-
-
 def _taken(rows: Rows, which: Any) -> Rows:
     return Rows(*(part[which] for part in rows))
 
 
-def _on_line(rates: Series, row: int, at: Int) -> Float:
-    """Return the line through a row and the next one, not below zero."""
-    step, value = rates.step[row:][:2], rates.value[row:][:2]
-    slope = (value[1] - value[0]) / (step[1] - step[0])
-    return np.maximum(value[0] + slope * (at - step[0]), 0.0)
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
-
-
 def _losses(which: Any) -> str:
-    return _several(int(np.count_nonzero(which)), "loss")
+    return counted(int(np.count_nonzero(which)), "loss")
 
 
 def _last(columns: Sequence[str | None]) -> str:

@@ -74,8 +74,8 @@ class Run:
             text = getattr(self, what)
             if not isinstance(text, str):
                 raise TypeError(f"{what} must be a string, got {text!r}")
-            if not text:
-                raise ValueError(f"{what} must not be empty")
+            if not text.strip():
+                raise ValueError(f"{what} must not be blank")
         lr = _vector(self.lr, "lr")
         check_range(lr, "lr", LARGEST_STEP)
         if not lr.any():
@@ -85,7 +85,7 @@ class Run:
         if loss.size != step.size:
             raise ValueError(
                 f"step and loss must be of one length, got {counted(step.size, 'step')} and "
-                f"{loss.size}"
+                f"{counted(loss.size, 'loss')}"
             )
         _check_loss(loss)
         norm = None if self.grad_norm is None else _norms(self.grad_norm, lr.size)
@@ -180,7 +180,7 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        losses = f"{self.loss.size} {self.split} loss{'es' * (self.loss.size > 1)}"
+        losses = counted(self.loss.size, f"{self.split} loss")
         at = f"at steps {self.step[0]}..{self.step[-1]}: {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
         if self.step.size == 1:
             at = f"at step {self.step[0]}: {self.loss[0]:.4g}"
@@ -255,7 +255,9 @@ def _rows(run: Run) -> dict[str, NDArray[Any]]:
 def _vector(x: ArrayLike, what: str) -> Float:
     values = np.array(real_array(x, what))
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"{what} must have one axis and at least one entry, got {values.shape}")
+        raise ValueError(
+            f"{what} must have one axis and at least one entry, got shape {values.shape}"
+        )
     return values
 
 
@@ -273,7 +275,8 @@ def _steps(x: ArrayLike, last: int) -> Int:
     if (np.diff(steps) <= 0).any():
         at = int(np.flatnonzero(np.diff(steps) <= 0)[0]) + 1
         raise ValueError(
-            f"step must be strictly increasing; found {steps[at]} after {steps[at - 1]} at index {at}"
+            f"step must be strictly increasing; found {steps[at]} after {steps[at - 1]} at index "
+            f"{at}"
         )
     return steps
 

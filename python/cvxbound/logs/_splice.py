@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ._log import is_blank
 from ._names import LOSS, LR, Names, find
 from ._read import read
 
@@ -202,10 +201,15 @@ def spliced_rates(
     return series, rows
 
 
+def check_first_step(first_step: object) -> None:
+    """Refuse anything but an integer or None."""
+    if isinstance(first_step, bool) or not isinstance(first_step, (int, np.integer, type(None))):
+        raise TypeError(f"first_step must be an integer or None, got {first_step!r}")
+
+
 def first_label(label: Int, first_step: int | None, source: str) -> int:
     """Return what logs call the first step: 0 if the first row says so, else 1."""
-    if not isinstance(first_step, (int, np.integer, type(None))):
-        raise TypeError(f"first_step must be an integer or None, got {first_step!r}")
+    check_first_step(first_step)
     first = min(int(label[0]), 1) if first_step is None else int(first_step)
     if label[0] < first:
         raise ValueError(f"{source}: step {label[0]} comes before first_step={first}")
@@ -237,13 +241,8 @@ def stated(logs: Sequence[Log], columns: Sequence[str | None], *, nan: bool = Fa
     start = 0
     for log, name in zip(logs, columns, strict=True):
         if name is not None:
-            values = log.column(name)
-            said = ~np.isnan(values)
-            if nan and not isinstance(cells := log.cells[name], np.ndarray):
-                said[
-                    [row for row in np.flatnonzero(~said).tolist() if not is_blank(cells[row])]
-                ] = True
-            rows = np.flatnonzero(said)
+            values = log.numbers(name)
+            rows = np.flatnonzero(log.said(name) if nan else ~np.isnan(values))
             parts.append((log.step[rows], values[rows], rows + start))
         start += log.step.size
     label, value, order = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -252,7 +251,7 @@ def stated(logs: Sequence[Log], columns: Sequence[str | None], *, nan: bool = Fa
 
 def _check_stated(logs: Sequence[Log], columns: Sequence[str], names: Names) -> None:
     for log, name in zip(logs, columns, strict=True):
-        if np.isnan(log.column(name)).all():
+        if np.isnan(log.numbers(name)).all():
             raise ValueError(
                 f"{log.source}: column {name!r} is empty; name another one with {names.argument}="
             )
@@ -261,13 +260,14 @@ def _check_stated(logs: Sequence[Log], columns: Sequence[str], names: Names) -> 
 def check_rates(logs: Sequence[Log], columns: Sequence[str | None]) -> None:
     """Refuse learning rates that are negative or not finite; a blank cell is no learning rate."""
     for log, name in zip(logs, columns, strict=True):
-        rates = np.zeros(0) if name is None else log.column(name)
-        for row in np.flatnonzero(~((rates >= 0) & (rates < np.inf))).tolist():
-            assert name is not None
-            if not is_blank(cell := log.cells[name][row]):
-                log.refuse(
-                    row, name, f"a learning rate must be finite and not negative, got {cell}"
-                )
+        if name is None:
+            continue
+        rates = log.numbers(name)
+        bad = np.flatnonzero(log.said(name) & ~((rates >= 0) & (rates < np.inf)))
+        if bad.size:
+            got = log.cells[name][bad[0]]
+            why = f"a learning rate must be finite and not negative, got {got}"
+            log.refuse(int(bad[0]), name, why)
 
 
 def _later_minimum(label: Int) -> Int:

@@ -15,7 +15,7 @@ from ._content import UNFINISHED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._arrays import Float
+    from .._arrays import Float, Int
     from ._splice import Series
 
 MOST_LOGGED = 2**31
@@ -41,13 +41,26 @@ def between_rows(rates: Series) -> Float:
     return np.interp(np.arange(rates.step[0], rates.step[-1] + 1), rates.step, rates.value)
 
 
+def on_line(rates: Series, row: int, at: Int) -> Float:
+    """Return the line through a row and the next one, not below zero."""
+    step, value = rates.step[row:][:2], rates.value[row:][:2]
+    slope = (value[1] - value[0]) / (step[1] - step[0])
+    line: Float = np.maximum(value[0] + slope * (at - step[0]), 0.0)
+    return line
+
+
 def rows_note(rows: int, every: int, longest: int, interpolated: int) -> str:
     """Say how many rows the learning rates are from."""
     if not interpolated:
         return f"LR of {counted(rows, 'row')}, one every step"
-    spacing = "one every step" if every == 1 else f"one every {every} steps"
+    spacing = spacing_note(every)
     spacing += f", longest gap {longest}" * (longest > 2 * every)
     return f"LR interpolated linearly between {rows} rows ({spacing})"
+
+
+def spacing_note(every: int) -> str:
+    """Say how far rows are apart."""
+    return "one every step" if every == 1 else f"one every {every} steps"
 
 
 def open_end_note(sources: Sequence[str]) -> str:
