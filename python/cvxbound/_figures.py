@@ -61,9 +61,9 @@ def tidy(axes: Axes) -> None:
     axes.spines["top"].set_visible(False)
 
 
-def legend(figure: Figure) -> None:
+def legend(figure: Figure, columns: int = 1) -> None:
     """The legend above the panels, its labels taken as they are."""
-    box = figure.legend(loc="outside upper left", fontsize="small", frameon=False)
+    box = figure.legend(loc="outside upper left", fontsize="small", frameon=False, ncols=columns)
     for text in box.get_texts():
         text.set_parse_math(False)  # a file may have dollars in its name
 

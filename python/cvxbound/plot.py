@@ -23,6 +23,7 @@ import numpy as np
 from . import _figures, _horizons
 from ._arrays import real_array
 from ._files import check_target, replacing
+from ._forecast import forecast
 from .bounds import curve as _curve
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ._arrays import Float, Int
     from ._names import Kind, LastStep
 
-__all__ = ["FORMATS", "Curve", "Loss", "check_path", "figure", "sample", "save"]
+__all__ = ["FORMATS", "Curve", "Loss", "check_path", "figure", "forecast", "sample", "save"]
 
 FORMATS = (".pdf", ".png", ".svg")
 """What `save` can write."""
