@@ -12,23 +12,29 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .. import __version__, plot, views
+from .. import __version__, laws, plot, views
 from .._messages import counted
 from .._progress import bar
 from ..sweeps import SweepError
-from . import _advice, _documents, _inputs, _reports, _sweep, _tables, _views
+from . import _advice, _documents, _fit, _inputs, _reports, _sweep, _tables, _views
 from ._doctor import diagnose
 from ._inputs import Subject, TooLongError, UsageError
 from ._options import (
     BOUND,
     EXTEND,
+    FIT,
+    FORECAST,
     LOGS,
     RATE,
+    RUNS,
     SCALE,
     BoundOptions,
     Compute,
     Dims,
     ExtendOptions,
+    FitOptions,
+    ForecastOptions,
+    HoldOut,
     Json,
     Labels,
     LogOptions,
@@ -39,6 +45,9 @@ from ._options import (
     PlanFile,
     RateOptions,
     Rows,
+    RunOptions,
+    SavedLaw,
+    SaveLaw,
     ScaleOptions,
     ScheduleOut,
     Scheduler,
@@ -58,6 +67,13 @@ _SCHEDULE = (
     "several logs of one run joined with +: stable.csv+cooldown.csv."
 )
 
+_RUN = (
+    "The log of a training run, with its losses: CSV, TSV, JSON, JSON lines, parquet, an event file "
+    "of TensorBoard or a folder of them, the output of Megatron. Or a pattern for several of them, "
+    "'runs/*.csv', or the pieces of one run joined with +: stable.csv+cooldown.csv."
+)
+
+Runs = Annotated[str, Parameter(name="RUN", help=_RUN)]
 Schedules = Annotated[str, Parameter(name="SCHEDULE", required=True, help=_SCHEDULE)]
 OneSchedule = Annotated[str, Parameter(name="SCHEDULE", help=_SCHEDULE)]
 
@@ -257,6 +273,55 @@ def extend_command(
         if out is not None:
             _advice.write(report, out)
     _show(as_json, _documents.extended(report, out), _tables.extended(report, out))
+
+
+@app.command(name="fit")
+def fit_command(
+    *runs: Runs,
+    hold_out: HoldOut = None,
+    saved: SavedLaw = None,
+    save: SaveLaw = None,
+    out: Out | None = None,
+    log_x: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    forecast: ForecastOptions = FORECAST,
+    fit: FitOptions = FIT,
+    logs: RunOptions = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Fit a law of the loss to training runs, and predict the loss of other schedules.
+
+    Parameters
+    ----------
+    log_x
+        Logarithmic steps and losses in the figure.
+    """
+    if not runs and saved is None:
+        raise UsageError("give the logs of training runs, or a law that was saved (--from)")
+    target = None if out is None else plot.check_path(out)
+    if save is not None:
+        _fit.check_save(save)
+    with _progress(len(forecast.predict or ()) * forecast.best_lr + 3) as tick:
+        read = _inputs.runs(runs, logs) if runs else []
+        if saved is None:
+            fitted, held_out = _fit.divided(read, hold_out or ())
+            subjects = _fit.subjects(forecast, max(run.steps for run in fitted), logs)
+            tick(f"fitting to {counted(len(fitted), 'run')}")
+            law = _fit.fitted(fitted, fit)
+        else:
+            law = _fit.read(saved, fit, {"hold_out": hold_out, "save": save})
+            fitted, held_out = [], read
+            subjects = _fit.subjects(forecast, max(run["steps"] for run in law.runs), logs)
+        tick(repr(law))
+        if save is not None:
+            law.save(save)
+        scores = laws.score(law, held_out, fitted=fitted) if held_out else []
+        forecasts = _fit.predicted(law, subjects, forecast, tick) if subjects else ()
+        report = _fit.Fitting(
+            law, saved, tuple(fitted), tuple(held_out), tuple(scores), tuple(forecasts)
+        )
+        if target is not None:
+            plot.save(_fit.figure(report, log_x), target)
+    _show(as_json, _documents.fitting(report, save, out), _tables.fitting(report, save, out))
 
 
 @sweep_app.command(name="run")

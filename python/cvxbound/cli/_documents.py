@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
     from .. import plot
     from ..extension import Extension
+    from ..laws import LossLaw
+    from ..logs import Run
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis
+    from ._fit import Fitting, Forecast
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
     from ._sweep import BestCells, Contents, SweepRun
@@ -185,6 +188,62 @@ def _extension(found: Extension) -> dict[str, Any]:
     names = ("resume", "cooldown", "factors", "omega", "improvement", "saving", "solved", "message")
     stages = [stage._asdict() for stage in found.stages]
     return {name: getattr(found, name) for name in names} | {"stages": stages}
+
+
+def fitting(report: Fitting, save: Path | None, figure: Path | None) -> dict[str, Any]:
+    """Describe `cvxbound fit`."""
+    return {
+        "command": "fit",
+        "version": __version__,
+        "from": None if report.source is None else str(report.source),
+        "law": _law(report.law),
+        "runs": [_run(run) for run in report.fitted],
+        "held_out": [_run(run) for run in report.held_out],
+        "scores": [dict(score) for score in report.scores],
+        "predictions": [_forecast(each) for each in report.forecasts],
+        "save": None if save is None else str(save),
+        "figure": None if figure is None else str(figure),
+    }
+
+
+def _law(law: LossLaw) -> dict[str, Any]:
+    ends = law.spread()
+    return {
+        "name": law.form.name,
+        "options": law.form.options(),
+        "parameters": {
+            name: {"value": value, "fitted": name in ends, "interval": ends.get(name)}
+            for name, value in law.parameters.items()
+        },
+        "errors": dict(law.errors),
+        "doubts": list(law.doubts),
+        "split": law.split,
+        "burn_in": law.burn_in,
+        "lr": law.lr,
+        "runs": [dict(run) for run in law.runs],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.name,
+        "steps": run.steps,
+        "peak_lr": run.peak,
+        "split": run.split,
+        "losses": run.loss.size,
+        "final_loss": float(run.loss[-1]),
+        "notes": list(run.notes),
+    }
+
+
+def _forecast(forecast: Forecast) -> dict[str, Any]:
+    names = ("lr", "loss", "low", "high", "behind")
+    best = None if forecast.best is None else forecast.best._asdict()
+    return (
+        _subject(forecast.subject)
+        | {name: getattr(forecast, name) for name in names}
+        | {"best": best}
+    )
 
 
 def sweep_run(report: SweepRun) -> dict[str, Any]:

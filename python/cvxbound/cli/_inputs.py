@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from .._names import LastStep
     from ..schedules import Schedule
-    from ._options import LogOptions
+    from ._options import LogOptions, RunOptions
 
-_LOG_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
+LOG_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 _ALWAYS_LISTS = ("milestones", "factors")
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
@@ -30,6 +31,10 @@ _FLAGS = {
     "warmup_start": "--warmup-start",
     "first_lr": "--first-lr",
     "first_step": "--first-step",
+    "split": "--split",
+    "run": "--run-column",
+    "grad_norm": "--grad-norm-column",
+    "skip_nan": "--skip-nan",
 }
 
 
@@ -145,6 +150,35 @@ def losses(subject: Subject, options: LogOptions, column: str | None) -> logs.Se
         )
 
 
+def runs(arguments: Sequence[str], options: RunOptions) -> list[logs.Run]:
+    """Read training runs: paths, patterns of paths, and pieces of one run joined with +."""
+    sources = list(dict.fromkeys(tuple(_pieces(argument)) for argument in arguments))
+    paths = [path for pieces in sources for path in pieces]
+    named = [file for path in paths for file in (path, *glob.glob(path, recursive=True))]  # noqa: PTH207
+    with _shell_terms(named), fits(", ".join(arguments)):
+        return logs.load(
+            [pieces if len(pieces) > 1 else pieces[0] for pieces in sources],
+            lr=options.lr_column,
+            loss=options.loss_column,
+            step=options.step_column,
+            run=options.run_column,
+            split=options.split,
+            grad_norm=options.grad_norm_column,
+            first_step=options.first_step,
+            warmup=options.warmup,
+            skip_nan=options.skip_nan,
+        )
+
+
+def _pieces(argument: str) -> list[str]:
+    """The parts that are joined with +, where the whole is not a path itself."""
+    if "+" not in argument or Path(argument).exists():
+        return [argument]
+    if glob.has_magic(argument):
+        return argument.split("+")
+    return _log_paths(argument) or [argument]
+
+
 def _log_paths(argument: str) -> list[str]:
     """The files that an argument names: one, or several joined with +; none for a family."""
     parts = argument.split("+")
@@ -153,7 +187,7 @@ def _log_paths(argument: str) -> list[str]:
         return paths
     name = argument.partition(":")[0]
     missing = [part for part in parts if not _is_file(part)]
-    if len(missing) < len(parts) or "/" in name or name.lower().endswith(_LOG_SUFFIXES):
+    if len(missing) < len(parts) or "/" in name or name.lower().endswith(LOG_SUFFIXES):
         folders = [part for part in missing if _is_folder(part)]
         if folders:
             raise IsADirectoryError(f"{', '.join(folders)}: a directory; give the log in it")
@@ -213,7 +247,7 @@ def _from_logs(
 def _shell_terms(paths: Sequence[str]) -> Iterator[None]:
     """Let errors of the readers call their arguments as in a shell; the names of files stay."""
     files = "|".join(map(re.escape, paths))
-    terms = re.compile(rf"({files})|\b({'|'.join(_FLAGS)})=(?=(.?))")
+    terms = re.compile(rf"({files})|\b({'|'.join(_FLAGS)})=(?:True)?(?=(.?))")
 
     def translate(found: re.Match[str]) -> str:
         if found[1]:

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
@@ -12,6 +12,11 @@ from .._arrays import thread_count
 from .._names import Device, Kind, LastStep
 from ..extension import Strategy
 from ._inputs import number, whole_number
+
+LawName = Literal["bound", "omega", "annealing", "multi-power"]
+FitWord = Literal["fit"]
+MuWord = Literal["fit", "kappa"]
+Norms = Literal["constant", "logged", "power"]
 
 
 def _count(_: Any, tokens: Sequence[Token]) -> int:
@@ -122,6 +127,20 @@ ScheduleOut = Annotated[
     Path | None,
     Parameter(help="Where to write the learning rate of every step: .csv or .json."),
 ]
+HoldOut = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        json_list=False,
+        help="A run that is not fitted but predicted, by its name or file; * stands for anything. "
+        "Once for each.",
+    ),
+]
+SavedLaw = Annotated[
+    Path | None,
+    Parameter(name="--from", help="A law that --save wrote: runs are predicted, not fitted."),
+]
+SaveLaw = Annotated[Path | None, Parameter(help="Where to write the law: .json.")]
 Out = Annotated[Path, Parameter(help="The figure to write: .png, .pdf or .svg.")]
 AnyKind = Annotated[
     Kind | None,
@@ -253,6 +272,160 @@ class LogOptions:
     ] = None
 
 
+@Parameter(name="*", group="Law")
+@dataclass(frozen=True)
+class FitOptions:
+    """Which law, and how it is fitted; what is not given is as `cvxbound.laws.fit` has it."""
+
+    law: Annotated[
+        LawName | None,
+        Parameter(
+            help="bound: C + p a^kappa + q b^mu, of the two parts of a bound (the default). omega: "
+            "the bound of Schaipp et al. annealing: Tissue et al. multi-power: Luo et al."
+        ),
+    ] = None
+    kind: Annotated[
+        Kind | None, Parameter(help="Of the law bound: which bound, by default tight.")
+    ] = None
+    weight_decay: Annotated[
+        float | FitWord | None,
+        Parameter(
+            help="Of the law bound: the weight decay of the optimizer, or fit; by default 0.1, "
+            "and 0 with --weight-rms inf for steps that are the learning rates."
+        ),
+    ] = None
+    weight_rms: Annotated[
+        float | FitWord | None,
+        Parameter(
+            help="Of the law bound: root mean square of the initial weights, or fit; by default "
+            "0.02."
+        ),
+    ] = None
+    kappa: Annotated[
+        float | FitWord | None, Parameter(help="Of the law bound: its exponent, if not fitted.")
+    ] = None
+    mu: Annotated[
+        float | MuWord | None,
+        Parameter(help="Of the law bound: its exponent, if not fitted; or kappa, for one of both."),
+    ] = None
+    norms: Annotated[
+        Norms | None,
+        Parameter(
+            help="Of the law bound: the gradient norms, constant (the default), logged, or a power "
+            "of the learning rate."
+        ),
+    ] = None
+    burn_in: Annotated[
+        int | None,
+        Parameter(
+            converter=_count,
+            help="Losses up to this step do not count; by default the longest warm-up, or more "
+            "where the first losses do not follow the law.",
+        ),
+    ] = None
+    replicates: Annotated[
+        int | None,
+        Parameter(
+            converter=_count,
+            help="Fits to resampled losses, of which intervals are made: by default 200, 0 for no "
+            "intervals.",
+        ),
+    ] = None
+
+
+@Parameter(name="*", group="Predictions")
+@dataclass(frozen=True)
+class ForecastOptions:
+    """What to predict."""
+
+    predict: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            json_list=False,
+            help="A schedule whose final loss to predict, once for each: a family by its name, "
+            "wsd:steps=50000,cooldown=0.2, or a file with the learning rate of every step.",
+        ),
+    ] = None
+    lr: Annotated[
+        float | None,
+        Parameter(
+            help="The base learning rate of these; by default that of the file, or the peak of the "
+            "runs where they share one."
+        ),
+    ] = None
+    best_lr: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Find the best base learning rate of each."
+        ),
+    ] = False
+    steps: Annotated[
+        int | None,
+        Parameter(
+            converter=_count,
+            help="Steps of the schedules given by name; by default those of the longest run.",
+        ),
+    ] = None
+
+
+@Parameter(name="*", group="Training logs")
+@dataclass(frozen=True)
+class RunOptions:
+    """How to read runs with their losses."""
+
+    step_column: Annotated[
+        str | None, Parameter(help="Column of the step, where its name does not tell.")
+    ] = None
+    lr_column: Annotated[
+        str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
+    ] = None
+    loss_column: Annotated[
+        str | None, Parameter(help="Column of the loss, where its name does not tell.")
+    ] = None
+    run_column: Annotated[
+        str | None,
+        Parameter(help="Column that says which run a row is of, where its name does not tell."),
+    ] = None
+    grad_norm_column: Annotated[
+        str | None, Parameter(help="Column of the gradient norm, where its name does not tell.")
+    ] = None
+    split: Annotated[
+        str | None,
+        Parameter(help="Which losses: val, train, ...; by default of validation if there are any."),
+    ] = None
+    warmup: Annotated[
+        float | None,
+        Parameter(
+            converter=_number,
+            help="Logs that start late: their first steps are a linear warm-up of this length, in "
+            "steps (300, 3e2) or as a fraction of the run (0.01; 1.0 is all of it).",
+        ),
+    ] = None
+    first_step: Annotated[
+        int | None,
+        Parameter(converter=_count, help="What logs call the first step; by default 0 or 1."),
+    ] = None
+    skip_nan: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Drop losses that are not finite although later ones are.",
+        ),
+    ] = False
+
+    @property
+    def of_schedules(self) -> LogOptions:
+        """How to read a file of learning rates alone."""
+        return LogOptions(
+            step_column=self.step_column,
+            lr_column=self.lr_column,
+            warmup=self.warmup,
+            first_step=self.first_step,
+        )
+
+
 @Parameter(name="*", group="Bound")
 @dataclass(frozen=True)
 class ScaleOptions:
@@ -280,6 +453,9 @@ class ScaleOptions:
 
 BOUND = BoundOptions()
 EXTEND = ExtendOptions()
+FIT = FitOptions()
+FORECAST = ForecastOptions()
 RATE = RateOptions()
+RUNS = RunOptions()
 SCALE = ScaleOptions()
 LOGS = LogOptions()

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from .. import plot
     from .._device import Gpu
+    from ..logs import Run
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis, Package
+    from ._fit import Fitting
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
     from ._sweep import BestCells, Contents, SweepRun
@@ -271,6 +273,100 @@ def _stages_table(report: Extending) -> RenderableType:
         ("% of old\nrecipe", [_percent(stage.omega / stage.omega_naive) for stage in stages]),
     ]
     return _table("Stages", columns, "right")
+
+
+def fitting(report: Fitting, save: Path | None, figure: Path | None) -> RenderableType:
+    """Show `cvxbound fit`: the runs, the law, the held-out runs and the predictions."""
+    parts: list[RenderableType] = []
+    if report.fitted or report.held_out:
+        parts.append(_runs_table(report))
+        parts.append(_note("\n".join(_notes([*report.fitted, *report.held_out]))))
+        parts.append("")
+    parts += [Text(report.law.summary()), ""]
+    if report.scores:
+        parts.append(_scores_table(report))
+    if report.untested:
+        names = ", ".join(report.untested)
+        parts += [_note(f"Without losses of their own after the burn-in: {names}."), ""]
+    if report.forecasts:
+        parts.append(_forecasts_table(report))
+    parts += [Text(f"law: {path}") for path in (report.source, save) if path is not None]
+    return _group(parts, figure)
+
+
+def _runs_table(report: Fitting) -> RenderableType:
+    runs = [*report.fitted, *report.held_out]
+    columns: _Columns = [
+        ("run", [_name(run.name) for run in runs]),
+        ("steps", [_count(run.steps) for run in runs]),
+        ("peak LR", [_number(run.peak, 3) for run in runs]),
+        ("losses", [_count(run.loss.size) for run in runs]),
+        ("last\nloss", [_number(float(run.loss[-1])) for run in runs]),
+        ("", ["fitted"] * len(report.fitted) + ["held out"] * len(report.held_out)),
+    ]
+    return _table("Runs", columns)
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    """What was done to the logs, once for all runs it was done to alike."""
+    named: dict[str, list[str]] = {}
+    for run in runs:
+        named.setdefault("; ".join(run.notes), []).append(run.name)
+    return [f"{', '.join(names)}: {note}." for note, names in named.items() if note]
+
+
+def _scores_table(report: Fitting) -> RenderableType:
+    scores = report.scores
+    columns: _Columns = [
+        ("run", [_name(each["run"]) for each in scores]),
+        ("losses of\nits own", [_count(each["losses"]) for each in scores]),
+        ("R2", [_number(each["r2"], 5) for each in scores]),
+        ("MAE", [_number(each["mae"], 3) for each in scores]),
+        ("worst,\n%", [_percent(each["worst"]) for each in scores]),
+        ("law - loss\nat the end", [_signed(each["final"]) for each in scores]),
+        ("in 90 %\ninterval, %", [_share(each["coverage"]) for each in scores]),
+    ]
+    return _table("Held-out runs, which the law did not see", columns)
+
+
+def _forecasts_table(report: Fitting) -> RenderableType:
+    found = report.forecasts
+    columns: _Columns = [
+        ("schedule", _names([each.subject for each in found])),
+        ("steps", [_count(len(each.subject.schedule)) for each in found]),
+        ("base LR", [_number(each.lr, 3) for each in found]),
+        ("loss", [_number(each.loss) for each in found]),
+        ("90 %\ninterval", [_interval(each.low, each.high) for each in found]),
+        ("behind", [_number(each.behind, 3) for each in found]),
+    ]
+    best = [each.best for each in found if each.best is not None]
+    if best:
+        columns += [
+            ("best LR", [_number(each.lr, 3) + "*" * each.at_edge for each in best]),
+            ("90 %\ninterval", [_interval(each.low, each.high, 3) for each in best]),
+            ("loss\nthere", [_number(each.loss) for each in best]),
+        ]
+    parts: list[RenderableType] = [_table(f"Predicted {report.law.split} loss at the end", columns)]
+    long = [
+        f"({i}) {each.subject.label}"
+        for i, each in enumerate(found, start=1)
+        if len(each.subject.label) > _LONGEST_NAME
+    ]
+    if any(each.at_edge for each in best):
+        long.append("*: the end of the range that was searched; the loss falls beyond it.")
+    return Group(*parts, *([_note("\n".join(long)), ""] if long else []))
+
+
+def _interval(low: float, high: float, digits: int = 4) -> str:
+    return "-" if math.isnan(low) else f"{_number(low, digits)} .. {_number(high, digits)}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _share(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:.0f}"
 
 
 def sweep_run(report: SweepRun) -> RenderableType:
