@@ -16,6 +16,7 @@ from ._results import Terms, Tuned
 from .bounds import bound, curve, terms, tune
 from .extension import Extension, extend
 from .gradients import gradient
+from .laws import LossLaw, fit
 from .optimization import optimize
 from .refinement import refine
 from .schedules import Schedule
@@ -24,6 +25,7 @@ from .transfer import transfer_lr
 
 __all__ = [
     "Extension",
+    "LossLaw",
     "PlanMismatchError",
     "Schedule",
     "SweepError",
@@ -33,8 +35,10 @@ __all__ = [
     "bound",
     "curve",
     "extend",
+    "fit",
     "gradient",
     "info",
+    "laws",
     "logs",
     "open_sweep",
     "optimize",

@@ -6,9 +6,10 @@ is `Bound`; those of other authors are fitted in the same way, to compare.
 
 from ._bound import Bound
 from ._errors import errors
+from ._file import load
 from ._fit import FORMS, fit
 from ._form import Form, Parameter, Trace
-from ._law import BestRate, LossLaw, Prediction, load
+from ._law import BestRate, LossLaw, Prediction
 from ._published import Annealing, MultiPower, Omega
 from ._rates import effective_rates
 

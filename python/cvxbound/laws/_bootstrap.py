@@ -53,7 +53,9 @@ class Linearized:
             change += slope * by
         positive = self._base > 0
         relative = np.divide(change, self._base, out=np.zeros_like(change), where=positive)
-        return np.where(positive, self._base * np.exp(np.clip(relative, -50, 50)), self._base + change)
+        return np.where(
+            positive, self._base * np.exp(np.clip(relative, -50, 50)), self._base + change
+        )
 
 
 def _moved(value: float, step: float, is_log: bool) -> float:
@@ -103,7 +105,8 @@ def leave_out(
         missed.append(observations.loss[out] / predicted - 1)
     errors = np.concatenate(missed) if missed else found.residuals
     # Which way the next run will be missed is not known.
-    return np.quantile(np.concatenate([errors, -errors]), np.linspace(0, 1, _QUANTILES))
+    either: Float = np.quantile(np.concatenate([errors, -errors]), np.linspace(0, 1, _QUANTILES))
+    return either
 
 
 def _groups(observations: Observations) -> Int:

@@ -15,10 +15,12 @@ from ._form import Form, Parameter, Trace, Values
 from ._rates import effective_rates
 
 if TYPE_CHECKING:
-    from .._arrays import Float
+    from .._arrays import Float, Int
 
 NORMS = ("constant", "logged", "power")
 KINDS = ("tight", "last", "average")
+
+_SMALLEST = 1e-9  # of the peak: the learning rate whose norm smaller ones have
 
 Fitted = float | Literal["fit"]
 
@@ -82,18 +84,12 @@ class Bound(Form):
 
     def features(self, trace: Trace, values: Values) -> Float:
         rates = effective_rates(trace.lr, values["weight_decay"], values["weight_rms"])
-        peak = rates.max()
-        G: Any = 1.0
+        norms = None
         if self.norms == "logged":
-            G = trace.norms
+            norms = trace.norms
         elif self.norms == "power":
-            G = np.maximum(trace.lr, 1e-9 * trace.lr.max()) ** -values["nu"]
-        # Weighed against a noise of peak rates, the distance decides nothing: rho is that of the
-        # least noise, and the features depend on the learning rates alone.
-        found = bounds.terms(
-            rates / peak, gamma=1.0, G=G, kind=self.kind, last_step="free", at=trace.at
-        )
-        return np.stack([found.distance / peak, found.noise * peak])
+            norms = np.maximum(trace.lr, _SMALLEST * trace.lr.max()) ** -values["nu"]
+        return terms_of(rates, norms, trace.at, self.kind)
 
     def columns(self, features: Float, values: Values) -> Float:
         distance, noise = features
@@ -102,3 +98,15 @@ class Bound(Form):
 
     def options(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def terms_of(rates: Float, norms: Float | None, at: Int, kind: Any) -> Float:
+    """Return distance and noise of a bound, (2, n), as functions of the learning rates alone.
+
+    The last step is free: rho, which stands for it, is that of the least noise, since beside a
+    noise of peak rates the distance decides nothing.
+    """
+    peak = rates.max()
+    G: Any = 1.0 if norms is None else norms
+    found = bounds.terms(rates / peak, gamma=1.0, G=G, kind=kind, last_step="free", at=at)
+    return np.stack([found.distance / peak, found.noise * peak])

@@ -1,8 +1,8 @@
 """Fitting a form to losses: robust least squares of the relative error, coefficients eliminated.
 
 For given parameters the coefficients are a non-negative least squares problem, so that only the
-parameters are searched (variable projection). Losses that the law cannot explain count less: weights
-of Huber's, found again from the residuals of each round.
+parameters are searched (variable projection). Losses that the law cannot explain count less, with
+weights of Huber's that are found again from the residuals of each round.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ def estimate(
         if round_ < rounds - 1:
             current = weights * _huber(residuals, weights)
             starts = [problem.values(point)]
-    return Estimate(
-        problem.values(point), problem.coefficients(point, current), residuals, current
-    )
+    return Estimate(problem.values(point), problem.coefficients(point, current), residuals, current)
 
 
 def _huber(residuals: Float, weights: Float) -> Float:
@@ -128,9 +126,7 @@ def _weighted_median(x: Float, weights: Float) -> float:
 class _Problem:
     """The relative residuals as a function of the free parameters."""
 
-    def __init__(
-        self, form: Form, features: Callable[[Mapping[str, float]], Float], loss: Float
-    ):
+    def __init__(self, form: Form, features: Callable[[Mapping[str, float]], Float], loss: Float):
         from ._scipy import least_squares, nnls
 
         self._least_squares, self._nnls = least_squares, nnls
@@ -144,23 +140,27 @@ class _Problem:
         self.exponents = np.array([not each.is_shape for each in form.free], np.bool_)
 
     def values(self, point: Float) -> dict[str, float]:
-        found = {each.name: each.fixed for each in self._form.parameters if each.fixed is not None}
-        found.update(zip((each.name for each in self._form.free), point.tolist(), strict=True))
-        return found
+        searched = dict(zip((each.name for each in self._form.free), point.tolist(), strict=True))
+        return {
+            each.name: searched[each.name] if each.fixed is None else float(each.fixed)
+            for each in self._form.parameters
+        }
 
     def point(self, values: Mapping[str, float]) -> Float:
         return np.array([values[each.name] for each in self._form.free])
 
     def _columns(self, point: Float) -> Float:
         values = self.values(point)
-        return self._form.columns(self._features(values), values) / self._loss[:, None]
+        columns: Float = self._form.columns(self._features(values), values) / self._loss[:, None]
+        return columns
 
     def coefficients(self, point: Float, weights: Float) -> Float:
         return self._eliminated(self._columns(point), weights)
 
     def residuals(self, point: Float, weights: Float) -> Float:
         columns = self._columns(point)
-        return columns @ self._eliminated(columns, weights) - 1.0
+        fitted: Float = columns @ self._eliminated(columns, weights)
+        return fitted - 1.0
 
     def _eliminated(self, columns: Float, weights: Float) -> Float:
         """The best coefficients, by a QR decomposition: the rest has as many rows as columns."""
@@ -168,8 +168,8 @@ class _Problem:
         scale = np.abs(columns).max(axis=0)
         scale[scale == 0] = 1.0
         q, r = np.linalg.qr(columns / scale * root)
-        found: Float = self._nnls(r, q.T @ root[:, 0])[0]
-        return found / scale
+        found: Float = self._nnls(r, q.T @ root[:, 0])[0] / scale
+        return found
 
     def solve(
         self, start: Float, weights: Float, movable: NDArray[np.bool_] | None = None

@@ -105,8 +105,8 @@ def fit(
     >>> runs = [run("cosine", cb.schedules.cosine(2000, warmup=50)),
     ...         run("constant", cb.schedules.constant(2000, warmup=50))]
     >>> law = cb.fit(runs, weight_decay=0, weight_rms=float("inf"), replicates=0)
-    >>> {name: round(value, 3) for name, value in law.parameters.items() if name in "C kappa mu"}
-    {'C': 2.5, 'kappa': 0.5, 'mu': 1.0}
+    >>> {name: round(value, 3) for name, value in law.parameters.items() if name != "q"}
+    {'C': 2.5, 'p': 0.9, 'kappa': 0.5, 'mu': 1.0, 'weight_decay': 0.0, 'weight_rms': inf}
     """
     if law not in FORMS:
         raise did_you_mean(law, FORMS, "law")
@@ -179,7 +179,9 @@ def _given(burn_in: object, observations: Observations) -> int:
 
 def _latest(observations: Observations) -> int:
     """The longest burn-in that leaves half of the losses of every run."""
-    return min(int(run.step[int((1 - _LEAST_KEPT) * run.step.size)]) - 1 for run in observations.runs)
+    return min(
+        int(run.step[int((1 - _LEAST_KEPT) * run.step.size)]) - 1 for run in observations.runs
+    )
 
 
 def _misfits(fitted: _Fitted, until: int) -> bool:
@@ -201,4 +203,3 @@ def _fit_after(form: Form, observations: Observations, cut: int) -> _Fitted:
         )
     found = estimate(form, Features(form, kept.traces), kept.loss, kept.weight)
     return _Fitted(cut, kept, found)
-

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from .. import schedules
-from .._arrays import horizons, positive_scalar
+from .._arrays import horizons, positive_array, positive_scalar
 from .._files import check_target, replacing
 from ..logs import Run
 from ..schedules import Schedule
 from ._bootstrap import Linearized
+from ._file import content_of
 from ._form import Form, Trace
 from ._identify import doubts
 
@@ -31,7 +32,6 @@ _FARTHEST = 100.0  # times the largest learning rate of the logs: no loss law re
 _RATES = 33  # that the best learning rate is looked for among, before it is refined
 _WIDEST = 10.0  # times the learning rates of the logs, where it is looked for by default
 _ERROR_DRAWS = 20  # for every replicate
-_SCHEMA = 1
 
 
 class Prediction(NamedTuple):
@@ -156,8 +156,8 @@ class LossLaw:
             Its steps. A run has learning rates of its own.
         lr : float, optional
             The base learning rate, which steps are multiplied with. By default 1 for arrays and
-            runs; for a `Schedule` the peak learning rate of the runs that the law was fitted to,
-            where they share one.
+            runs; for a `Schedule` the peak of the log that it was read from, or else that of the
+            runs that the law was fitted to, where they share one.
         at : int, array_like of int or "all", optional
             Steps after which to predict; by default the last.
         norms : array_like (T,), optional
@@ -233,16 +233,16 @@ class LossLaw:
         table = self._losses_at(eta, rates)
         best = int(table[0].argmin())
         rate, loss = self._refined(eta, rates, best)
-        ends = [float("nan")] * 2
+        ends = np.full(2, np.nan)
         if len(table) > 1:
             chosen = [_lowest(np.log(rates), losses) for losses in table[1:]]
-            ends = np.exp(np.quantile(chosen, _tails(share))).tolist()
-        return BestRate(rate, loss, *ends, best in (0, _RATES - 1))
+            ends = np.exp(np.quantile(chosen, _tails(share)))
+        return BestRate(rate, loss, float(ends[0]), float(ends[1]), best in (0, _RATES - 1))
 
     def compare(
         self,
         candidates: Mapping[str, ArrayLike] | Sequence[Schedule],
-        lr: float | None = None,
+        lr: float | Literal["best"] | None = None,
         *,
         interval: float = 0.9,
     ) -> list[dict[str, Any]]:
@@ -252,35 +252,27 @@ class LossLaw:
         ----------
         candidates : mapping of str to schedule, or sequence of Schedule
             What `predict` takes.
-        lr : float, optional
-            As for `predict`, or "best" for the best one of each.
+        lr : float or "best", optional
+            As for `predict`, or the best one of each.
         interval : float, default 0.9
             As for `predict`.
 
         Returns
         -------
         list of dict
-            ``schedule``, ``steps``, ``lr``, ``loss``, ``low``, ``high``, and ``behind``, the loss
-            less the least of them.
+            ``schedule``, the name; ``lr``; ``step``, ``loss``, ``low`` and ``high``, as for
+            `predict`; and ``behind``, the loss less the least of them.
         """
         if not isinstance(candidates, Mapping):
             candidates = _named(candidates)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name, each in candidates.items():
-            rate = self.best_lr(each).lr if lr == "best" else lr
+            rate = self.best_lr(each).lr if lr == "best" else self._base(each, lr)
             found = self.predict(each, rate, interval=interval)
-            rows.append(
-                {
-                    "schedule": name,
-                    "steps": found.step,
-                    "lr": self._base(each, rate),
-                    "loss": found.loss,
-                    "low": found.low,
-                    "high": found.high,
-                }
-            )
-        rows.sort(key=lambda row: row["loss"])
-        return [{**row, "behind": row["loss"] - rows[0]["loss"]} for row in rows]
+            rows.append({"schedule": name, "lr": rate, **found._asdict()})
+        least = min(row["loss"] for row in rows)
+        rows = [{**row, "behind": row["loss"] - least} for row in rows]
+        return sorted(rows, key=lambda row: float(row["loss"]))
 
     def summary(self, interval: float = 0.9) -> str:
         """Return what was fitted, in words.
@@ -346,22 +338,10 @@ class LossLaw:
         path : path
             The file.
         """
-        content = {
-            "cvxbound_law": _SCHEMA,
-            "law": self.form.name,
-            "options": self.form.options(),
-            "values": dict(self.values),
-            "coefficients": dict(zip(self.form.coefficients, self.coefficients, strict=True)),
-            "errors": dict(self.errors),
-            "split": self.split,
-            "burn_in": self.burn_in,
-            "runs": [dict(run) for run in self.runs],
-            "left_out": list(self.left_out),
-            "replicates": self.replicates.tolist(),
-        }
         target = check_target(Path(path))
+        text = json.dumps(content_of(self), indent=1, allow_nan=False) + "\n"
         with replacing(target, path) as part:
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
 
     def __repr__(self) -> str:
         told = f"{len(self.runs)} runs, R2 {self.errors['r2']:.5f}, MAE {self.errors['mae']:.4f}"
@@ -375,6 +355,8 @@ class LossLaw:
             return positive_scalar(lr, "lr")
         if not isinstance(schedule, Schedule):
             return 1.0
+        if "peak" in schedule.params:  # from a log
+            return float(schedule.params["peak"])
         if self.lr is None:
             peaks = sorted({run["peak"] for run in self.runs})
             raise ValueError(
@@ -394,11 +376,15 @@ class LossLaw:
         if norms is None and isinstance(schedule, Run):
             norms = schedule.grad_norm
         if norms is None and self.form.needs_norms:
-            raise ValueError("the law was fitted with logged gradient norms: give norms=, one a step")
+            raise ValueError(
+                "the law was fitted with logged gradient norms: give norms=, one a step"
+            )
         chosen = np.arange(1, steps.size + 1) if isinstance(at, str) and at == "all" else None
         if chosen is None:
             chosen = horizons(steps.size if at is None else at, steps.size)
-        norm = None if norms is None else np.broadcast_to(np.asarray(norms, float), steps.shape)
+        norm = (
+            None if norms is None else np.broadcast_to(positive_array(norms, "norms"), rates.shape)
+        )
         return Trace(rates, norm, chosen.reshape(-1)), chosen.shape
 
     def _check(self, rates: Float) -> None:
@@ -407,13 +393,14 @@ class LossLaw:
             raise ValueError("the schedule is all zeros: there is no loss to predict")
         if rates.max() > _FARTHEST * most:
             raise ValueError(
-                f"the largest learning rate is {rates.max():g}, {rates.max() / most:.3g} times that "
-                f"of the runs ({most:g}): steps are absolute unless lr= is given to scale them"
+                f"the largest learning rate is {rates.max():g}, {rates.max() / most:.3g} times "
+                f"that of the runs, {most:g}: steps are absolute unless lr= scales them"
             )
 
     def _loss(self, trace: Trace) -> Float:
         columns = self.form.columns(self.form.features(trace, self.values), self.values)
-        return columns @ np.array(self.coefficients)
+        loss: Float = columns @ np.array(self.coefficients)
+        return loss
 
     def _replicated(self, traces: Sequence[Trace]) -> Float:
         """The losses that each replicate predicts, (B, n)."""
@@ -460,57 +447,6 @@ class LossLaw:
         edge = (float(np.log(rates[best])), loss(np.log(rates[best])))
         at, least = min((float(found.x), float(found.fun)), edge, key=lambda each: each[1])
         return float(np.exp(at)), least
-
-
-def load(path: str | os.PathLike[str]) -> LossLaw:
-    """Read a law that `LossLaw.save` wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    LossLaw
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    ValueError
-        It is no loss law, or one of a later version.
-    """
-    from ._fit import make_form
-
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["cvxbound_law"] != _SCHEMA:
-            raise ValueError(
-                f"{os_path(path)}: a loss law of format {content['cvxbound_law']}, this version of "
-                f"cvxbound reads {_SCHEMA}"
-            )
-        form = make_form(content["law"], content["options"])
-        return LossLaw(
-            form=form,
-            values=content["values"],
-            coefficients=tuple(content["coefficients"][name] for name in form.coefficients),
-            replicates=np.array(content["replicates"], float).reshape(-1, form.size),
-            left_out=tuple(content["left_out"]),
-            errors=content["errors"],
-            runs=tuple(content["runs"]),
-            split=content["split"],
-            burn_in=content["burn_in"],
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{os_path(path)}: not a loss law that cvxbound saved ({error!r})") from None
-
-
-def os_path(path: str | os.PathLike[str]) -> str:
-    """Return a path as errors name it."""
-    import os
-
-    return os.fspath(path)
 
 
 def _named(candidates: Iterable[Schedule]) -> dict[str, Schedule]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .. import logs
-from .._messages import counted
 from ..logs import Run
 from ._form import Form, Trace
 
@@ -49,7 +48,11 @@ def as_runs(runs: object) -> tuple[Run, ...]:
     """Return runs, read from their logs where they are not `Run` objects already."""
     if isinstance(runs, Run):
         return (runs,)
-    if isinstance(runs, Sequence) and not isinstance(runs, str) and len(runs):
+    if isinstance(runs, Iterable) and not isinstance(runs, (str, Mapping, Sequence)):
+        runs = list(runs)
+    if isinstance(runs, Sequence) and not isinstance(runs, str):
+        if not runs:
+            raise ValueError("expected at least one run, got none")
         if all(isinstance(each, Run) for each in runs):
             return tuple(runs)
         if any(isinstance(each, Run) for each in runs):
@@ -65,11 +68,9 @@ def observe(runs: Iterable[Run], form: Form) -> Observations:
     ------
     ValueError
         A run that diverged, with losses that are not positive, of another split, or without the
-        gradient norms that the form needs; no run.
+        gradient norms that the form needs.
     """
     checked = tuple(runs)
-    if not checked:
-        raise ValueError("expected at least one run, got none")
     for run in checked:
         _check(run, form)
     splits = {run.split: run.name for run in reversed(checked)}
@@ -140,8 +141,3 @@ def describe(observations: Observations) -> list[dict[str, object]]:
         }
         for index, run in enumerate(observations.runs)
     ]
-
-
-def told(runs: Sequence[Run]) -> str:
-    """Return how errors call several runs."""
-    return counted(len(runs), "run")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import bounds
+from ._bound import terms_of
 from ._form import Form, Parameter, Trace, Values
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Omega(Form):
         return ()
 
     def features(self, trace: Trace, values: Values) -> Float:
-        found = bounds.terms(trace.lr, kind="last", last_step="free", at=trace.at)
-        return np.stack([found.distance, found.noise])
+        return terms_of(trace.lr, None, trace.at, "last")
 
     def columns(self, features: Float, values: Values) -> Float:
         return np.stack([np.ones_like(features[0]), *features], axis=-1)
@@ -82,8 +81,9 @@ class MultiPower(Form):
     """``L = L0 + A S1**-alpha - B sum over k of drop[k] (1 - (1 + c lr[k]**-gamma S[k])**-beta)``.
 
     S1 is the sum of the learning rates, S[k] that from step k on, drop[k] = lr[k-1] - lr[k] after
-    the peak. Luo et al., A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules,
-    ICLR 2025 (arXiv 2503.12811). More than 1000 changes of the learning rate are summed in groups.
+    the peak. Luo et al., A Multi-Power Law for Loss Curve Prediction Across Learning Rate
+    Schedules, ICLR 2025 (arXiv 2503.12811). More than 1000 changes of the learning rate are summed
+    in groups.
     """
 
     name: ClassVar[str] = "multi-power"

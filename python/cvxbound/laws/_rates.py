@@ -34,20 +34,31 @@ def effective_rates(lr: Float, weight_decay: float, weight_rms: float) -> Float:
     -------
     ndarray of float64, shape (T,)
 
+    Raises
+    ------
+    ValueError
+        ``weight_decay * lr`` reaches 1.
+
     Notes
     -----
     Linear time: the recursion is a cumulative sum after division by the decay so far.
 
     References
     ----------
-    Kosson, Messmer, Jaggi, Rotational Equilibrium, ICML 2024 (arXiv 2305.17212), for the equilibrium
-    that the recursion tends to.
+    Kosson, Messmer, Jaggi, Rotational Equilibrium, ICML 2024 (arXiv 2305.17212), for the
+    equilibrium that the recursion tends to.
 
     Examples
     --------
     >>> effective_rates(np.array([0.1, 0.1]), weight_decay=0.0, weight_rms=0.1).round(4).tolist()
     [0.1, 0.0707]
     """
+    most = weight_decay * float(lr.max())
+    if most >= 1:
+        raise ValueError(
+            f"weight_decay={weight_decay:g} times the largest learning rate, {lr.max():g}, must be "
+            "below 1: a step would leave nothing of the weights"
+        )
     decay = -2 * np.log1p(-weight_decay * lr)  # of the logarithm of n, by each step
     decayed = np.cumsum(decay)
     growth = (lr / weight_rms) ** 2
