@@ -8,9 +8,11 @@ from ._bound import Bound
 from ._errors import errors
 from ._fit import FORMS, fit
 from ._form import Form, Parameter, Trace
+from ._groups import family
 from ._law import BestRate, LossLaw, Prediction, load
 from ._published import Annealing, MultiPower, Omega
 from ._rates import effective_rates
+from ._validate import Validation, score, validate
 
 __all__ = [
     "FORMS",
@@ -24,8 +26,12 @@ __all__ = [
     "Parameter",
     "Prediction",
     "Trace",
+    "Validation",
     "effective_rates",
     "errors",
+    "family",
     "fit",
     "load",
+    "score",
+    "validate",
 ]
