@@ -9,9 +9,11 @@ from ._errors import errors
 from ._file import load
 from ._fit import FORMS, fit
 from ._form import Form, Parameter, Trace
+from ._groups import family
 from ._law import BestRate, LossLaw, Prediction
 from ._published import Annealing, MultiPower, Omega
 from ._rates import effective_rates
+from ._validate import Validation, score, validate
 
 __all__ = [
     "FORMS",
@@ -25,8 +27,12 @@ __all__ = [
     "Parameter",
     "Prediction",
     "Trace",
+    "Validation",
     "effective_rates",
     "errors",
+    "family",
     "fit",
     "load",
+    "score",
+    "validate",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,8 @@ from ._form import Form, Trace
 
 if TYPE_CHECKING:
     from .._arrays import Float, Int
+
+Key = tuple[int, float, float]
 
 
 class Observations(NamedTuple):
@@ -111,17 +114,18 @@ def _check(run: Run, form: Form) -> None:
 
 def _shares(runs: Sequence[Run]) -> Float:
     """One over the number of runs that have the same loss after the same learning rates."""
-    keys = [
+    found = [key for run in runs for key in keys(run)]
+    counts = Counter(found)
+    return np.array([1 / counts[key] for key in found])
+
+
+def keys(run: Run) -> list[Key]:
+    """Return what two losses share that are one: the step, the loss, and the steps before it."""
+    totals = np.cumsum(run.lr)[run.step - 1] / run.peak
+    return [
         (int(step), float(loss), round(float(total), 12))
-        for run in runs
-        for step, loss, total in zip(
-            run.step, run.loss, np.cumsum(run.lr)[run.step - 1] / run.peak, strict=True
-        )
+        for step, loss, total in zip(run.step, run.loss, totals, strict=True)
     ]
-    counts: dict[tuple[int, float, float], int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    return np.array([1 / counts[key] for key in keys])
 
 
 def warmup_of(run: Run) -> int:
