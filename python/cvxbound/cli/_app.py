@@ -314,7 +314,7 @@ def fit_command(
         tick(repr(law))
         if save is not None:
             law.save(save)
-        scores = laws.score(law, held_out, fitted=fitted) if held_out else []
+        scores = laws.score(law, held_out, fitted=tuple(fitted)) if held_out else []
         forecasts = _fit.predicted(law, subjects, forecast, tick) if subjects else ()
         report = _fit.Fitting(
             law, saved, tuple(fitted), tuple(held_out), tuple(scores), tuple(forecasts)
