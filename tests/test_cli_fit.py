@@ -33,7 +33,9 @@ def loss(schedule, lr, at):
 def write_run(folder, name, schedule, lr=LR, steps=slice(None)):
     """Write a log with a learning rate a row, and a loss every tenth step."""
     at = np.arange(1, len(schedule) + 1)
-    told = [f"{x:.9f}" if i % 10 == 0 else "" for i, x in zip(at, loss(schedule, lr, at), strict=True)]
+    told = [
+        f"{x:.9f}" if i % 10 == 0 else "" for i, x in zip(at, loss(schedule, lr, at), strict=True)
+    ]
     rows = [
         f"{i},{lr * eta!r},{x}" for i, eta, x in zip(at, schedule.eta.tolist(), told, strict=True)
     ]

@@ -136,9 +136,7 @@ def predicted(
     )
 
 
-def _rate(
-    law: LossLaw, subject: Subject, wanted: ForecastOptions, best: BestRate | None
-) -> float:
+def _rate(law: LossLaw, subject: Subject, wanted: ForecastOptions, best: BestRate | None) -> float:
     """The base learning rate: as given, logged, or shared by the runs; else the best one."""
     for rate in (wanted.lr, subject.peak, law.lr):
         if rate is not None:
@@ -154,7 +152,9 @@ def _rate(
 
 def figure(report: Fitting, log_x: bool) -> Figure:
     """Draw it."""
-    schedules = {each.subject.label: each.lr * each.subject.schedule.eta for each in report.forecasts}
+    schedules = {
+        each.subject.label: each.lr * each.subject.schedule.eta for each in report.forecasts
+    }
     return plot.forecast(
         report.law,
         report.fitted,
