@@ -33,11 +33,10 @@ def loss(schedule, lr, at):
 def write_run(folder, name, schedule, lr=LR, steps=slice(None)):
     """Write a log with a learning rate a row, and a loss every tenth step."""
     at = np.arange(1, len(schedule) + 1)
-    told = [
-        f"{x:.9f}" if i % 10 == 0 else "" for i, x in zip(at, loss(schedule, lr, at), strict=True)
-    ]
+    rates = (lr * schedule.eta).tolist()
     rows = [
-        f"{i},{lr * eta!r},{x}" for i, eta, x in zip(at, schedule.eta.tolist(), told, strict=True)
+        f"{i},{rate!r}," + f"{x:.9f}" * (i % 10 == 0)
+        for i, rate, x in zip(at.tolist(), rates, loss(schedule, lr, at), strict=True)
     ]
     path = folder / f"{name}.csv"
     path.write_text("\n".join(["step,lr,val_loss", *rows[steps]]) + "\n")
@@ -310,8 +309,10 @@ def test_targets_are_checked_first(refuse, folder, monkeypatch):
     assert "unknown schedule 'wsdd'" in refuse(1, *argv, "--predict", "wsdd")
 
 
-def test_a_run_that_diverged(refuse, folder):
-    """The message of the library."""
+def test_a_run_that_diverged(refuse, ask, folder):
+    """The message of the library; it can be held out."""
     rows = [f"{i},{LR},{3 if i < 50 else 'nan'}" for i in range(1, 100)]
     (folder / "bad.csv").write_text("\n".join(["step,lr,val_loss", *rows]) + "\n")
     assert "run 'bad' diverged from step 50 on" in refuse(1, "fit", folder / "*.csv", *QUICK)
+    (score,) = ask("fit", folder / "*.csv", *QUICK, "--hold-out", "bad")["scores"]
+    assert (score["run"], score["losses"]) == ("bad", 49 - WARMUP)

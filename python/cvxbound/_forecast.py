@@ -97,7 +97,7 @@ def forecast(
 
     Notes
     -----
-    Losses up to the law's burn-in are drawn, and have no curve; the first ones are above the figure.
+    Losses up to the law's burn-in are drawn without a curve; the first ones are above the figure.
 
     Examples
     --------
@@ -157,8 +157,9 @@ def _lines(
 
 def _drawn(steps: Float, burn_in: int) -> Int:
     """Steps through which the curve of a schedule is drawn; the last one in any case."""
-    at = np.union1d(_horizons.spread(steps.size, _POINTS), _horizons.outline(steps, _OUTLINE))
-    return at[(at > burn_in) | (at == steps.size)]
+    at: Int = np.union1d(_horizons.spread(steps.size, _POINTS), _horizons.outline(steps, _OUTLINE))
+    shown: Int = at[(at > burn_in) | (at == steps.size)]
+    return shown
 
 
 def _draw(axes: Axes, line: _Line, style: dict[str, Any]) -> None:

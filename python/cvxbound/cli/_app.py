@@ -68,9 +68,9 @@ _SCHEDULE = (
 )
 
 _RUN = (
-    "The log of a training run, with its losses: CSV, TSV, JSON, JSON lines, parquet, an event file "
-    "of TensorBoard or a folder of them, the output of Megatron. Or a pattern for several of them, "
-    "'runs/*.csv', or the pieces of one run joined with +: stable.csv+cooldown.csv."
+    "The log of a training run, with its losses: CSV, TSV, JSON, JSON lines, parquet, an event "
+    "file of TensorBoard or a folder of them, the output of Megatron. Or a pattern for several of "
+    "them, 'runs/*.csv', or the pieces of one run joined with +: stable.csv+cooldown.csv."
 )
 
 Runs = Annotated[str, Parameter(name="RUN", help=_RUN)]

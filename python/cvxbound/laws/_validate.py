@@ -203,7 +203,8 @@ def score(
     law : LossLaw
         A fitted law.
     runs : Run, or a list of them
-        Or anything that `cvxbound.logs.load` reads: runs that the law was not fitted to.
+        Or anything that `cvxbound.logs.load` reads: runs that the law was not fitted to. Losses of
+        a run that diverged count up to there.
     fitted : Run, or a list of them, optional
         Those that it was fitted to: losses that `runs` share with them, going on from one stable
         phase, do not count.
@@ -240,6 +241,8 @@ def _row(
     """The figures of one run; None where none of its losses counts."""
     counts = run.step > (law.burn_in if after is None else after)
     counts &= np.array([key not in known for key in keys(run)])
+    if run.diverged is not None:
+        counts &= run.step < run.diverged
     if not counts.any():
         return None
     loss = run.loss[counts]
