@@ -12,7 +12,7 @@ import cvxbound as cb
 
 LOGS = Path(__file__).with_name("logs")
 WARMUP = 100
-LOW, GOOD, HIGH = 5e-4, 2e-3, 6e-3
+LOW, GOOD, HIGH = 7.5e-4, 3e-3, 9e-3
 
 
 class Run(NamedTuple):

@@ -23,8 +23,8 @@ import cvxbound as cb
 
 SEED = 1
 COLUMNS = ("step", "lr", "train_loss", "val_loss", "grad_norm")
-NO_PROSE = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
-NO_PROSE |= {"encodings", "pydoc_data"}  # tables written by scripts
+LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
+LEFT_OUT |= {"encodings", "pydoc_data"}  # tables written by scripts
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_text() -> tuple[Tensor, Tensor]:
     """The bytes to train on, and those held out."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [path.relative_to(root) for path in sorted(root.rglob("*.py"))]
-    files = [file for file in files if not NO_PROSE.intersection(file.parts)]
+    files = [file for file in files if not LEFT_OUT.intersection(file.parts)]
     held_out = files[::10]
     kept = [file for file in files if file not in set(held_out)]
     return joined(root, kept), joined(root, held_out)
@@ -146,7 +146,8 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
     to_train, held_out = read_text()
     random = torch.Generator().manual_seed(SEED)
     validation = [draw(held_out, setting, random) for _ in range(setting.evaluated)]
-    rows, recent, start = [], [], time.perf_counter()
+    rows, recent = [], []
+    start = time.perf_counter()
     for step, rate in enumerate((lr * schedule.eta).tolist(), 1):
         for group in optimizer.param_groups:
             group["lr"] = rate
