@@ -57,7 +57,6 @@ def main() -> None:
     """Train what is missing: a log is there only when its run is complete."""
     from train import train  # so that the table can be read without PyTorch
 
-    LOGS.mkdir(exist_ok=True)
     missing = [name for name in RUNS if not (LOGS / f"{name}.csv").exists()]
     print(f"{len(RUNS) - len(missing)} of {len(RUNS)} logs are in {LOGS}")
     for i, name in enumerate(missing, 1):

@@ -125,7 +125,7 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
     lr : float
         The peak of the learning rate.
     out : Path
-        The log: a row after the first step, after every `setting.every` steps and after the last.
+        The log, in a folder that is made: a row after the first step, after every `setting.every` steps and after the last.
         ``train_loss`` and ``grad_norm`` (before clipping) are means over the steps since the row
         above.
     setting : Setting, optional
@@ -137,6 +137,7 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
         The last validation loss.
     """
     setting = setting or Setting()
+    out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # other numbers of threads add in other orders
     torch.manual_seed(SEED)
     model = LanguageModel(setting)
@@ -162,18 +163,16 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
             val_loss = evaluate(model, validation)
             rows.append((step, rate, train_loss, val_loss, grad_norm))
             recent = []
-            report(out.stem, step, len(schedule), val_loss, time.perf_counter() - start)
+            report(step, len(schedule), val_loss, time.perf_counter() - start)
     write(out, rows)
     return val_loss
 
 
-def report(name: str, step: int, steps: int, val_loss: float, seconds: float) -> None:
+def report(step: int, steps: int, val_loss: float, seconds: float) -> None:
     """Print how far a run is, ten times in all."""
     if step == steps or step % max(steps // 10, 1) == 0:
         each = 1e3 * seconds / step
-        print(
-            f"{name}: step {step}/{steps}, val_loss {val_loss:.4f}, {each:.0f} ms each", flush=True
-        )
+        print(f"  step {step}/{steps}, val_loss {val_loss:.4f}, {each:.0f} ms a step", flush=True)
 
 
 def write(out: Path, rows: list[tuple[float, ...]]) -> None:
@@ -187,10 +186,8 @@ def write(out: Path, rows: list[tuple[float, ...]]) -> None:
 def main() -> None:
     """Train once, as the command line says."""
     parser = argparse.ArgumentParser(description="Train a small language model, write its log.")
-    parser.add_argument("family", choices=sorted(cb.schedules.FAMILIES), help="of the schedule")
-    parser.add_argument(
-        "params", type=json.loads, nargs="?", default={}, help="of the family, JSON"
-    )
+    parser.add_argument("family", choices=sorted(cb.schedules.FAMILIES), help="the schedule")
+    parser.add_argument("params", type=json.loads, nargs="?", default={}, help="its own, as JSON")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--lr", type=float, required=True, help="peak learning rate")
     parser.add_argument("--out", type=Path, required=True, help="the log to write, a CSV file")
