@@ -125,7 +125,7 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
     lr : float
         The peak of the learning rate.
     out : Path
-        The log, in a folder that is made: a row after the first step, after every `setting.every` steps and after the last.
+        The log: a row after the first step, after every `setting.every` steps and after the last.
         ``train_loss`` and ``grad_norm`` (before clipping) are means over the steps since the row
         above.
     setting : Setting, optional
