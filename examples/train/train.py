@@ -147,8 +147,7 @@ def train(schedule: cb.Schedule, lr: float, out: Path, setting: Setting | None =
     to_train, held_out = read_text()
     random = torch.Generator().manual_seed(SEED)
     validation = [draw(held_out, setting, random) for _ in range(setting.evaluated)]
-    rows, recent = [], []
-    start = time.perf_counter()
+    rows, recent, start = [], [], time.perf_counter()
     for step, rate in enumerate((lr * schedule.eta).tolist(), 1):
         for group in optimizer.param_groups:
             group["lr"] = rate
