@@ -36,7 +36,9 @@ def test_every_kept_log_is_of_a_run():
 def test_a_kept_log_says_what_its_schedule_was(name):
     """A learning rate every 50 steps tells the schedule to what a bound does not feel."""
     logged = cb.schedules.from_log(runs.LOGS / f"{name}.csv")
-    assert cb.tune(logged).omega == pytest.approx(cb.tune(runs.RUNS[name].schedule).omega, rel=0.002)
+    assert cb.tune(logged).omega == pytest.approx(
+        cb.tune(runs.RUNS[name].schedule).omega, rel=0.002
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,12 @@ def test_a_cooldown_pays():
     final = {name: kept(name).column("val_loss")[-1] for name in runs.RUNS}
     assert final["wsd-20-4000"] < final["constant-4000"] - 0.03
     assert final["wsd-20-6000"] < final["wsd-20-4000"] < final["wsd-20-2000"]
+
+
+def test_the_readme_has_the_last_losses():
+    readme = runs.LOGS.with_name("README.md").read_text()
+    for name, (_, lr) in runs.RUNS.items():
+        assert f"| `{name}` | {lr:g} | {kept(name).column('val_loss')[-1]:.3f} |" in readme
 
 
 def test_only_runs_without_a_log_are_trained(tmp_path, monkeypatch, capsys):
