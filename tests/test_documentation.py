@@ -50,8 +50,10 @@ def test_readme_python_blocks(monkeypatch, capsys):
     assert "a linear decay wants" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["advice.md"])
-def test_examples_in_the_notes(name):
+@pytest.mark.parametrize("name", ["advice.md", "fitting.md"])
+def test_examples_in_the_notes(name, monkeypatch):
+    """They run from the root of the checkout."""
+    monkeypatch.chdir(ROOT)
     path = ROOT / "docs" / name
     results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert results.attempted
