@@ -627,7 +627,7 @@ def test_a_log_that_cannot_be_opened(refuse, linear_log, monkeypatch):
     def fail(self, **_):
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_text", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
     assert refuse(1, "tune", linear_log) == f"cvxbound: {linear_log}: Permission denied\n"
 
 

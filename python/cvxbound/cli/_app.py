@@ -300,7 +300,8 @@ def fit_command(
     target = None if out is None else plot.check_path(out)
     if save is not None:
         _fit.check_save(save)
-    with _progress(len(forecast.predict or ()) * forecast.best_lr + 3) as tick:
+    predictions = len(forecast.predict or ())
+    with _progress(2 + predictions * forecast.best_lr + bool(predictions)) as tick:
         read = _inputs.runs(runs, logs) if runs else []
         if saved is None:
             fitted, held_out = _fit.divided(read, hold_out or ())
