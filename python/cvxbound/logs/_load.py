@@ -138,7 +138,7 @@ def load(
     >>> run.lr.tolist(), run.loss.tolist()
     ([0.2, 0.2, 0.2, 0.1, 0.05], [9.0, 8.0, 7.5, 7.0, 6.0])
     >>> print(*run.notes, sep="\n")
-    in 2 pieces: table, table
+    in 2 pieces: table; table
     LR of 5 rows, one every step
     resumed at step 3: 2 learning rates and 2 losses replaced
     """
@@ -194,7 +194,9 @@ class _Assembly:
         else:
             check_order(self.logs, losses)
             first = 1 if self.options.first_step is None else int(self.options.first_step)
-        self._note_resumption(resumed, losses)
+        if first != 1:
+            self.notes.append(f"step 1 is what the log calls {first}")
+        self._note_resumption(resumed, losses, first)
         losses = self._spliced(losses, resumed, first)
         if not losses.label.size:
             raise ValueError(
@@ -338,10 +340,10 @@ class _Assembly:
         """Leave out losses before the first step and after the last one."""
         early, late = losses.label < 1, losses.label > last
         if early.any():
-            self.notes.append(f"{_losses(early)} before the first step ({first}) left out")
+            self.notes.append(f"{_losses(early)} before step 1 left out")
         if late.any():
             self.notes.append(
-                f"{_losses(late)} after the last learning rate (step {last + first - 1}) left out"
+                f"{_losses(late)} after the last learning rate (step {last}) left out"
             )
         if (early | late).all():
             raise ValueError(
@@ -469,12 +471,12 @@ class _Assembly:
 
     def _note_records(self) -> None:
         if len(self.logs) > 1:
-            names = ", ".join(Path(log.source).name for log in self.logs)
+            names = "; ".join(Path(log.source).name for log in self.logs)
             self.notes.append(f"in {len(self.logs)} pieces: {names}")
         for log in self.logs:
             self.notes += log.notes
 
-    def _note_resumption(self, rates: Rows | None, losses: Rows) -> None:
+    def _note_resumption(self, rates: Rows | None, losses: Rows, first: int) -> None:
         """Say what later rows replace: rows at the same step, and those of an earlier attempt."""
         attempts = losses if rates is None else rates
         back = np.flatnonzero(np.diff(attempts.label) < 0)
@@ -484,11 +486,11 @@ class _Assembly:
                 continue
             gone = ~self._kept(rows, rates)
             again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
-            self._note_duplicates(rows, again, what)
+            self._note_duplicates(rows._replace(label=rows.label - first + 1), again, what)
             count = int(np.count_nonzero(gone & ~again))
             replaced += [counted(count, what)] * (count > 0)
         if replaced:
-            at = sorted(set(attempts.label[back + 1].tolist()))
+            at = sorted(set((attempts.label[back + 1] - first + 1).tolist()))
             steps = ", ".join(map(str, at[:3])) + ", ..." * (len(at) > 3)
             where = f"resumed at step {steps}" if at else "out of order"
             self.notes.append(f"{where}: {' and '.join(replaced)} replaced")
