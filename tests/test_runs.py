@@ -385,6 +385,10 @@ def test_gaps_and_rows_without_a_loss_are_told():
         "no LR logged for 30 steps from step 10 on (usually one every step)",
         "1 of the 13 rows without a train loss",
     ]
+    step += [80, 120]
+    assert notes(columns(step, [1] * 15, [5] * 15))[1] == (
+        "no LR logged for 40 steps from step 80 on (usually one every step), nor in 2 other gaps"
+    )
     assert notes({"step": [1, None, 2], "lr": [1, 1, 1], "loss": [3, 3, 3]})[0] == (
         "1 row without a step left out"
     )
@@ -423,6 +427,10 @@ def test_a_loss_that_is_not_finite_between_others_is_refused(write):
     assert (run.step.tolist(), run.loss.tolist()) == ([1, 31], [3, 2])
     assert "2 losses not finite, dropped" in run.notes
     assert run.until(10).loss.tolist() == [3]
+    other = write("step,lr,loss\n31,1,2\n32,1,inf\n33,1,1\n", "more.csv")
+    start = write("step,lr,loss\n0,1,3\n10,1,2\n", "start.csv")
+    with pytest.raises(ValueError, match=r"more\.csv, line 3, column 'loss': the loss is inf at "):
+        load([(start, other)])
     # What a resumed run replaces does not matter.
     fixed = write("step,lr,loss\n5,1,2.5\n30,1,2\n", "fix.csv")
     assert one([(path, fixed)]).loss.tolist() == [3, 2.5, 2]
