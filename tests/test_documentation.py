@@ -50,7 +50,7 @@ def test_readme_python_blocks(monkeypatch, capsys):
     assert "a linear decay wants" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["advice.md"])
+@pytest.mark.parametrize("name", ["advice.md", "logs.md"])
 def test_examples_in_the_notes(name):
     path = ROOT / "docs" / name
     results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
