@@ -30,6 +30,23 @@ class Bound(Form):
     """``L = C + p a**kappa + q b**mu``, with the distance a and the noise b of a bound.
 
     The steps of the bound are the learning rates that weights feel, `effective_rates`.
+
+    Parameters
+    ----------
+    kind : {"tight", "last", "average"}, default "tight"
+        Which bound.
+    weight_decay, weight_rms : float or "fit", default 0.1 and 0.02
+        As for `effective_rates`.
+    kappa, mu : float or "fit", default "fit"
+        The exponents; ``mu="kappa"`` for one in both places.
+    norms : {"constant", "logged", "power"}, default "constant"
+        The gradient norms of the bound; those of "power" are ``lr**-nu``.
+
+    Examples
+    --------
+    >>> form = Bound(mu=1.0)
+    >>> form.size, [each.name for each in form.free]
+    (4, ['kappa'])
     """
 
     name: ClassVar[str] = "bound"

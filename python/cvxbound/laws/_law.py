@@ -45,6 +45,11 @@ class Prediction(NamedTuple):
         What is expected after them.
     low, high : float or ndarray of float64
         The ends of the interval; NaN where the law was fitted without replicates.
+
+    Examples
+    --------
+    >>> Prediction(step=1000, loss=3.2, low=3.19, high=3.22).loss
+    3.2
     """
 
     step: Int | int
@@ -66,6 +71,11 @@ class BestRate(NamedTuple):
         An interval for `lr`; NaN where the law was fitted without replicates.
     at_edge : bool
         Whether it is an end of the range that was searched: the loss falls beyond it.
+
+    Examples
+    --------
+    >>> BestRate(lr=1e-3, loss=3.2, low=8e-4, high=1.2e-3, at_edge=False).lr
+    0.001
     """
 
     lr: float
@@ -92,7 +102,7 @@ class LossLaw:
     left_out : tuple of float
         Quantiles of the relative errors on runs that were left out of a fit.
     errors : dict
-        How far it is from the losses it was fitted to: `errors` of cvxbound.laws.
+        How far it is from the losses it was fitted to: `cvxbound.laws.errors`.
     runs : tuple of dict
         The runs it was fitted to: name, steps, peak, losses.
     split : str
@@ -102,10 +112,15 @@ class LossLaw:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import cvxbound as cb
-    >>> runs = cb.logs.load("examples/train/logs/*.csv")  # doctest: +SKIP
-    >>> law = cb.fit(runs)  # doctest: +SKIP
-    >>> law.predict(cb.schedules.wsd(10_000, cooldown=0.2), lr=1e-3).loss  # doctest: +SKIP
+    >>> lr, at = cb.schedules.wsd(1000, warmup=50).eta * 1e-3, np.arange(60, 1001, 20)
+    >>> a, b = cb.terms(lr, kind="tight", at=at)
+    >>> law = cb.fit(cb.logs.Run("wsd", lr, at, 2 + a**0.5 + 50 * b), replicates=0)
+    >>> law.predict(cb.schedules.cosine(1000, warmup=50)).step
+    1000
+    >>> law.lr, law.fitted
+    (0.001, ('kappa', 'mu', 'C', 'p', 'q'))
     """
 
     form: Form
