@@ -101,7 +101,9 @@ def estimate(
         if round_ < _ROUNDS - 1:
             current = weights * _huber(residuals, weights)
             starts = [problem.values(point)]
-    return Estimate(problem.values(point), problem.coefficients(point, current), residuals, current)
+    return Estimate(
+        problem.values(point), problem.coefficients(point, current), residuals, current
+    )
 
 
 def _huber(residuals: Float, weights: Float) -> Float:
@@ -119,7 +121,9 @@ def _weighted_median(x: Float, weights: Float) -> float:
 class _Problem:
     """The relative residuals as a function of the free parameters."""
 
-    def __init__(self, form: Form, features: Callable[[Mapping[str, float]], Float], loss: Float):
+    def __init__(
+        self, form: Form, features: Callable[[Mapping[str, float]], Float], loss: Float
+    ):
         from ._scipy import least_squares, nnls
 
         self._least_squares, self._nnls = least_squares, nnls
