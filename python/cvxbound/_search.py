@@ -70,6 +70,22 @@ def checked_start(start: ArrayLike, steps: int) -> Float:
     return shape
 
 
+def _pooled(z: Float, rising: Bool) -> Bool:
+    """Which of z, from the second on, the falling sequence nearest to it ties to the one before.
+
+    A pool that rises above the one before it joins that too: tied one after the other, neighbours
+    that rise would take a round each.
+    """
+    from scipy.optimize import isotonic_regression
+
+    start = isotonic_regression(z, increasing=False).blocks
+    pool = np.repeat(np.arange(start.size - 1), np.diff(start))
+    rises = np.zeros(start.size - 1, np.bool_)
+    rises[pool[1:][rising]] = True
+    tied: Bool = (np.diff(pool) == 0) & rises[pool[1:]]
+    return tied
+
+
 class Search:
     """Minimises a target over the variables of a layout."""
 
@@ -95,20 +111,21 @@ class Search:
         """An active set of the ties that hold neighbours together which would rise."""
         first = 2 + self._layout.chain - self._layout.free
         tie = np.zeros(z.size, np.bool_)  # of each variable to the one before it
+        least = math.inf  # when ties were last loosened: what gains nothing would go on for ever
         for _ in range(_MOST_ROUNDS):
             z = self._descend(z, tie, tolerance)
-            rising = np.zeros_like(tie)
-            rising[first + 1 : -1] = np.diff(z[first:-1]) > _TIE_TOLERANCE
+            rising = np.diff(z[first:-1]) > _TIE_TOLERANCE
             if rising.any():
-                tie |= rising
+                tie[first + 1 : -1] |= _pooled(z[first:-1], rising)
                 continue
             if not tie.any():
                 return z
             value, slope = self._evaluate(z)
             loose = self._loose(z, slope / value, tie)
-            if not loose.any():
+            if not loose.any() or value >= least * (1 - tolerance):
                 return z
             tie &= ~loose
+            least = value
         self.converged = False
         return z
 
