@@ -70,18 +70,20 @@ def checked_start(start: ArrayLike, steps: int) -> Float:
     return shape
 
 
-def _pooled(z: Float, rising: Bool) -> Bool:
-    """Which of z, from the second on, the falling sequence nearest to it ties to the one before.
+def _pool(z: Float, rising: Bool) -> Bool:
+    """Tie neighbours that rise, as the falling sequence nearest to z does, and level them there.
 
     A pool that rises above the one before it joins that too: tied one after the other, neighbours
-    that rise would take a round each.
+    that rise would take a round each. Returns which are tied to the one before, from the second on.
     """
     from scipy.optimize import isotonic_regression
 
-    start = isotonic_regression(z, increasing=False).blocks
-    pool = np.repeat(np.arange(start.size - 1), np.diff(start))
-    rises = np.zeros(start.size - 1, np.bool_)
+    nearest = isotonic_regression(z, increasing=False)
+    sizes = np.diff(nearest.blocks)
+    pool = np.repeat(np.arange(sizes.size), sizes)
+    rises = np.zeros(sizes.size, np.bool_)
     rises[pool[1:][rising]] = True
+    z[rises[pool]] = nearest.x[rises[pool]]
     tied: Bool = (np.diff(pool) == 0) & rises[pool[1:]]
     return tied
 
@@ -116,7 +118,7 @@ class Search:
             z = self._descend(z, tie, tolerance)
             rising = np.diff(z[first:-1]) > _TIE_TOLERANCE
             if rising.any():
-                tie[first + 1 : -1] |= _pooled(z[first:-1], rising)
+                tie[first + 1 : -1] |= _pool(z[first:-1], rising)
                 continue
             if not tie.any():
                 return z

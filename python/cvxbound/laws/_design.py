@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .._arrays import Float
 
+_LONG = 20_000  # steps, from where on threads gain more than they cost
 _APART = 1e12  # in units of the rates: there the bound is its distance alone, or its noise
 _STRIDE = math.log(4.0)  # of the logarithm of a base learning rate, towards the best one
 _SCALE_TOLERANCE = 0.02  # of two strides, in which it is found
@@ -55,7 +56,8 @@ def design(
     coefficients : array_like (3,)
         C, p and q; the last two positive.
     steps : int
-        Number of steps T.
+        Number of steps T. The prediction does not depend on the last one, which is like the one
+        before.
     fixed_prefix : array_like or Schedule, optional
         The learning rates of the first steps, which stay as they are: the part of a run already
         done.
@@ -92,7 +94,7 @@ def design(
     No step takes more than half of the weights.
 
     The virtual last step is the best for the loss, where the law takes that of the least noise;
-    their predictions differ by O(1 / T**2).
+    their predictions differ by O(1 / T**2), and by O(1 / T) for `average`.
     """
     minimize = minimizer()
     C, p, q = _checked_law(form, coefficients)
@@ -154,6 +156,8 @@ class _Loss:
         self._exponents = np.array(form.exponents(values))
         self._weights = values["weight_decay"], values["weight_rms"]
         self._at = np.array([steps])
+        if steps < _LONG:
+            nthreads = 1
         problem = make_problem(
             np.ones(steps),
             1.0,
