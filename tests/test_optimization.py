@@ -128,6 +128,17 @@ def test_monotone_meets_the_conditions_of_optimality():
     assert abs(multiplier[-1]) < 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_monotone_steps_that_would_fall_and_rise(kind):
+    """A few rounds tie a long wave together, not a round for each of its steps."""
+    wave = np.exp(-(np.linspace(-2, 2, 1000) ** 2))
+    for G in (1 + wave, 1 / (1 + wave)):
+        found = cb.optimize(1000, G=G, kind=kind, monotone=True)
+        assert found.params["converged"]
+        assert found.params["evaluations"] < 500
+        assert_optimal(found, kind, G, falling(0))
+
+
 def test_largest_step():
     free = cb.optimize(100)
     cap = 0.6 * free.params["gamma"] * np.median(free.eta)

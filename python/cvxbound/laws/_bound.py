@@ -110,8 +110,12 @@ class Bound(Form):
 
     def columns(self, features: Float, values: Values) -> Float:
         distance, noise = features
-        mu = values["kappa" if self.mu == "kappa" else "mu"]
-        return np.stack([np.ones_like(noise), distance ** values["kappa"], noise**mu], axis=-1)
+        kappa, mu = self.exponents(values)
+        return np.stack([np.ones_like(noise), distance**kappa, noise**mu], axis=-1)
+
+    def exponents(self, values: Values) -> tuple[float, float]:
+        """Kappa and mu."""
+        return values["kappa"], values["kappa" if self.mu == "kappa" else "mu"]
 
     def options(self) -> dict[str, Any]:
         return asdict(self)

@@ -289,6 +289,72 @@ class LossLaw:
         rows = [{**row, "behind": row["loss"] - least} for row in rows]
         return sorted(rows, key=lambda row: float(row["loss"]))
 
+    def optimize(
+        self,
+        steps: int,
+        *,
+        fixed_prefix: ArrayLike | Run | None = None,
+        monotone: bool | int = False,
+        max_step: float | None = None,
+        warmup: int | float = 0,
+        final: float = 0.0,
+        start: ArrayLike | None = None,
+        max_iterations: int = 2000,
+        nthreads: int | None = None,
+    ) -> Schedule:
+        """Find the schedule that ends at the least predicted loss, base learning rate included.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps T.
+        fixed_prefix : array_like or Run, optional
+            The absolute learning rates of the first steps, which stay as they are: the part of a
+            run already done.
+        monotone, warmup, final, start, max_iterations, nthreads
+            As for `cvxbound.optimize`.
+        max_step : float, optional
+            The largest learning rate that a free step may have.
+
+        Returns
+        -------
+        Schedule
+            Its peak is 1, or its first steps are `fixed_prefix`. ``params`` has ``lr``, the base
+            learning rate; ``loss``, the prediction after the last step; ``optimum``, that of the
+            best schedule without constraints; ``evaluations``; and ``converged``.
+
+        Raises
+        ------
+        ImportError
+            SciPy is missing.
+        TypeError, ValueError
+            For a law that has no best schedule (only "bound" with constant norms has, and only
+            where p and q are positive), and as for `cvxbound.optimize`.
+
+        Notes
+        -----
+        A law is fitted to schedules that people use, and knows little of others: constraints such
+        as ``warmup=`` and ``max_step=``, or a `monotone` one, keep a design near them. T = 2000
+        takes a second, 1e5 half a minute.
+        """
+        from ._design import design
+
+        prefix = fixed_prefix.lr if isinstance(fixed_prefix, Run) else fixed_prefix
+        return design(
+            self.form,
+            self.values,
+            self.coefficients,
+            steps,
+            fixed_prefix=prefix,
+            monotone=monotone,
+            max_step=max_step,
+            warmup=warmup,
+            final=final,
+            start=start,
+            max_iterations=max_iterations,
+            nthreads=nthreads,
+        )
+
     def summary(self, interval: float = 0.9) -> str:
         """Return what was fitted, in words.
 
