@@ -66,12 +66,13 @@ def test_units_do_not_matter(G):
     assert cb.optimize(100, horizons=100) == cb.optimize(100)
 
 
+@pytest.mark.parametrize("steps", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "options",
     [{"final": 0.1}, {"monotone": True, "warmup": 1000}, {"monotone": True, "final": 0.1}],
 )
-def test_long_schedules_under_constraints(options):
-    found = cb.optimize(100_000, **options)
+def test_long_schedules_under_constraints(steps, options):
+    found = cb.optimize(steps, **options)
     assert found.params["converged"]
     assert found.params["evaluations"] < 300  # of a few milliseconds each
 
