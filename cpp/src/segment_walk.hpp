@@ -137,7 +137,7 @@ class Walker {
     for (std::int64_t i = count - 1; i >= 0; --i) {
       const std::int64_t end = begin < steps ? begin : steps;
       begin -= segments[i].steps;
-      if (end > begin) take(segments[i], end - begin);
+      if (end > begin && !is_zero(segments[i])) take(segments[i], end - begin);
     }
   }
 
@@ -172,6 +172,11 @@ class Walker {
         limit *= 2;
       }
     }
+  }
+
+  /// Where R is 0, no panel of zeros could tell what it gets wrong.
+  CVX_PORTABLE static bool is_zero(const Segment& segment) {
+    return segment.start == 0 && segment.end == 0;
   }
 
   /// Steps of a panel.
