@@ -8,7 +8,8 @@
 //                                             threads that share a Body::Shared
 //   launch_groups(name, count, most, body, stream)
 //                                             body(group, shared) for groups, of Body::kThreads threads of
-//                                             a warp: `most` of them at a time
+//                                             a warp: `most` of them at a time, where each needs a
+//                                             slot of a workspace groups_at_once<Body>()
 //
 // The body of a block or group is run by all its threads; what they do differently goes into `each`, which
 // ends with a barrier, and what a thread keeps from one `each` to the next into a PerThread. Between two
@@ -139,6 +140,18 @@ void launch_blocks(const char* name, std::int64_t count, const Body& body, Strea
   }
 }
 
+/// Groups that the current device has room for at a time.
+template <class Body>
+std::int64_t groups_at_once() {
+  int device = 0, processors = 0, blocks = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
+        "cudaDeviceGetAttribute");
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, run_groups<Body>, kGroupThreads, 0),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return std::int64_t{processors} * blocks * (kGroupThreads / Body::kThreads);
+}
+
 template <class Body>
 void launch_groups(const char* name, std::int64_t count, std::int64_t most, const Body& body,
                    Stream stream) {
@@ -196,6 +209,12 @@ class Group : public Block<kCount> {
  private:
   std::int64_t slot_;
 };
+
+/// Few, so that one group after another meets what the last one left.
+template <class Body>
+std::int64_t groups_at_once() {
+  return 3;
+}
 
 /// Leaves nothing of what a block had in shared memory: every double in it is not a number.
 template <class Shared>
