@@ -109,9 +109,16 @@ __global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body, st
 /// not hold more than one: else the compiler would rather spill some than let one block less in.
 constexpr int kGroupThreads = 64, kGroupBlocks = 1;
 
+/// A body whose functions are not inlined is read where the launch left it, not copied for each thread.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 700
+#define CVX_LEFT_IN_PLACE
+#else
+#define CVX_LEFT_IN_PLACE __grid_constant__
+#endif
+
 template <class Body>
 __global__ void __launch_bounds__(kGroupThreads, kGroupBlocks)
-    run_groups(const Body body, std::int64_t count, std::int64_t slots) {
+    run_groups(const CVX_LEFT_IN_PLACE Body body, std::int64_t count, std::int64_t slots) {
   constexpr int kGroups = kGroupThreads / Body::kThreads;
   __shared__ typename Body::Shared shared[kGroups];
   const int mine = threadIdx.x / Body::kThreads;
