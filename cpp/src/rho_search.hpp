@@ -12,6 +12,7 @@
 
 #include "basis.hpp"
 #include "simd.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 namespace {
@@ -494,6 +495,25 @@ CVX_PORTABLE Minimum lowest_bound(const Landscape& landscape, const WindowBasis&
   // The same at the last point that a step was taken from.
   if (landscape.tight && landscape.step_norm == 0) return {0, 0, 0, 0, true};
   return RhoSearch<Evaluate, Team>(landscape, window, evaluate, team, memory, grid).run(guess);
+}
+
+/// A rho outside of this and its inverse may have lost digits.
+constexpr double kSmallestRho = 1e-290;
+
+/// The same with terms from a walk from the rho that was found, without the error of interpolation.
+template <class Evaluate, class Team>
+CVX_PORTABLE Minimum walked_bound(const Landscape& landscape, const WindowBasis& window,
+                                  const Evaluate& evaluate, const Team& team, SearchMemory& memory,
+                                  double* grid) {
+  Minimum found = lowest_bound(landscape, window, evaluate, 0, team, memory, grid);
+  if (!(found.rho > kSmallestRho && found.rho < 1 / kSmallestRho)) return found;
+  team.each(kBeam, [&](int i) { memory.v[i] = found.rho; });
+  evaluate(memory.v, landscape.last_norm, memory.distance, memory.noise);
+  if (memory.distance[0] < kInfinity && memory.noise[0] < kInfinity) {
+    found.distance = memory.distance[0];
+    found.noise = memory.noise[0];
+  }
+  return found;
 }
 
 template <class Evaluate>
