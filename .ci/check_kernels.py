@@ -22,6 +22,7 @@ LIMITS = {
     "MakeTile": 80,
     "Merge": 128,
     "Search": 255,  # a walk and the state of the search: all that a thread can have
+    "SegmentSearch": 255,  # both
     "Segmented": 255,  # a panel's nodes
     "WalkLast": 128,  # 2 blocks of 256
 }

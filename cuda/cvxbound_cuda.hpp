@@ -46,7 +46,9 @@ void terms(const Batch& batch, const Options& options, const Terms& out, const R
 /// `terms` of schedules that are made of segments, without a schedule in memory: the arrays of the batch,
 /// segments included, lie on the device. `rho` of the results too is filled in where wanted.
 ///
-/// O(log T) a horizon where the last step is not free, else O(T).
+/// O(log T) a horizon. Where a last step is searched and the steps are so rough, or the segments so many,
+/// that no short way leads past them, results are NaN: a walk of each step would keep a GPU for hours, and
+/// the core has a better one.
 void terms(const SegmentBatch& batch, const Options& options, const Terms& out, const Resources& on);
 
 /// Whether the kernels run on the processor, as the tests of machines without a GPU have them.

@@ -32,12 +32,13 @@ struct alignas(16) Tile {
   struct alignas(16) Power {
     double num, den;  ///< coefficients of a power of x; that of x^8 in den is 1
   };
+  static constexpr int kPadding = 28;
   Power power[kGroups][kGroup];
-  double width[kGroups];  ///< of a group, in units of the largest step
-  double length;          ///< sum of the steps
-  double unit;            ///< 1 / the unit of steps, 0 where one of the units is out of range
-  double factor;          ///< unit of the sums; 0 where no source has any weight
-  double padding[28];     ///< to as many words for each thread that copies it
+  double width[kGroups];     ///< of a group, in units of the largest step
+  double length;             ///< sum of the steps
+  double unit;               ///< 1 / the unit of steps, 0 where one of the units is out of range
+  double factor;             ///< unit of the sums; 0 where no source has any weight
+  double padding[kPadding];  ///< to as many words for each thread that copies it, zeros
 };
 
 /// Tiles of a schedule.
@@ -87,18 +88,16 @@ struct MakeTile {
       double length = 0;
       for (int i = kGroup - 1; i >= 0; --i) length += shared.eta[group * kGroup + i];
       shared.length[group] = length;
+      for (int i = group; i < Tile::kPadding; i += kThreads) tile.padding[i] = 0;
       if (group > 0) return;
       tile.unit = unit;
       tile.factor = factor;
     });
     block.each([&](int thread) {
       if (thread > 0) return;
-      double length = 0, low = 0, rounding;
-      for (int group = kGroups - 1; group >= 0; --group) {
-        length = two_sum(length, shared.length[group], rounding);
-        low += rounding;
-      }
-      tile.length = length + low;
+      Accumulator length;
+      for (int group = kGroups - 1; group >= 0; --group) length.add(shared.length[group]);
+      tile.length = length.value();
     });
   }
 
@@ -145,7 +144,7 @@ struct DirectLast {
   struct Targets {
     double R[kTargets];    ///< at the beginning of their own tile
     double sum[kTargets];  ///< of root^2 / R
-    double gap, gap_low;   ///< from there to the end of the next tile of sources
+    Accumulator gap;       ///< from there to the end of the next tile of sources
   };
 
   Pairs pairs;
@@ -185,7 +184,7 @@ struct DirectLast {
       for (int v = 0; v < kTargets; ++v) {
         if (thread + v * kThreads >= targets_here) return;
         const std::int64_t k = own * kTile + thread + v * kThreads;
-        const double R = done.R[v] + (done.gap + done.gap_low);
+        const double R = done.R[v] + done.gap.value();
         pairs.write_last((first_item + item) * pairs.batch.steps + k, row, k + 1, R, done.sum[v], R);
       }
     });
@@ -218,7 +217,7 @@ struct DirectLast {
       targets.R[v] = pairs.fixed_rho(row, (k < last ? k : last) + 1);
       targets.sum[v] = 0;
     }
-    targets.gap = targets.gap_low = 0;
+    targets.gap = {};
     for (int back = 1; back <= inside; ++back) {
       for (int v = 0; v < kTargets; ++v) {
         const std::int64_t k = first + thread + v * kThreads - back;
@@ -240,12 +239,11 @@ struct DirectLast {
 
   /// Another tile of sources.
   CVX_DEVICE void add_tile(const Row& row, std::int64_t index, const Tile& tile, Targets& targets) const {
-    const double gap = targets.gap + targets.gap_low;
-    double R[kTargets], rounding;
+    const double gap = targets.gap.value();
+    double R[kTargets];
     vec x[kTargets], part[kTargets];
     for (int v = 0; v < kTargets; ++v) R[v] = targets.R[v] + gap;
-    targets.gap = two_sum(targets.gap, tile.length, rounding);
-    targets.gap_low += rounding;
+    targets.gap.add(tile.length);
     if (tile.factor == 0) return;
     if (scale(R, tile, x)) {
       add_groups<false>(tile, kGroups, x, part);

@@ -8,7 +8,8 @@
 //                                             threads that share a Body::Shared
 //   launch_groups(name, count, most, body, stream)
 //                                             body(group, shared) for groups, of Body::kThreads threads of
-//                                             a warp: `most` of them at a time
+//                                             a warp: `most` of them at a time, where each needs a
+//                                             slot of a workspace groups_at_once<Body>()
 //
 // The body of a block or group is run by all its threads; what they do differently goes into `each`, which
 // ends with a barrier, and what a thread keeps from one `each` to the next into a PerThread. Between two
@@ -108,9 +109,16 @@ __global__ void __launch_bounds__(Body::kThreads) run_blocks(const Body body, st
 /// not hold more than one: else the compiler would rather spill some than let one block less in.
 constexpr int kGroupThreads = 64, kGroupBlocks = 1;
 
+/// A body whose functions are not inlined is read where the launch left it, not copied for each thread.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 700
+#define CVX_LEFT_IN_PLACE
+#else
+#define CVX_LEFT_IN_PLACE __grid_constant__
+#endif
+
 template <class Body>
 __global__ void __launch_bounds__(kGroupThreads, kGroupBlocks)
-    run_groups(const Body body, std::int64_t count, std::int64_t slots) {
+    run_groups(const CVX_LEFT_IN_PLACE Body body, std::int64_t count, std::int64_t slots) {
   constexpr int kGroups = kGroupThreads / Body::kThreads;
   __shared__ typename Body::Shared shared[kGroups];
   const int mine = threadIdx.x / Body::kThreads;
@@ -137,6 +145,18 @@ void launch_blocks(const char* name, std::int64_t count, const Body& body, Strea
     run_blocks<<<static_cast<unsigned>(blocks), Body::kThreads, 0, stream>>>(body, first);
     check(cudaGetLastError(), name);
   }
+}
+
+/// Groups that the current device has room for at a time.
+template <class Body>
+std::int64_t groups_at_once() {
+  int device = 0, processors = 0, blocks = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
+        "cudaDeviceGetAttribute");
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, run_groups<Body>, kGroupThreads, 0),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return std::int64_t{processors} * blocks * (kGroupThreads / Body::kThreads);
 }
 
 template <class Body>
@@ -196,6 +216,12 @@ class Group : public Block<kCount> {
  private:
   std::int64_t slot_;
 };
+
+/// Few, so that one group after another meets what the last one left.
+template <class Body>
+std::int64_t groups_at_once() {
+  return 3;
+}
 
 /// Leaves nothing of what a block had in shared memory: every double in it is not a number.
 template <class Shared>

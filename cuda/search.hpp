@@ -22,9 +22,5 @@ void search(const Pairs& pairs, Kind kind, void* workspace, const Tables* tables
 void fast_search(const Pairs& pairs, Kind kind, void* workspace, const Tables* tables, Stream stream,
                  std::int64_t most = kMostMaps);
 
-/// The same for schedules that are made of segments, whose steps are made anew for every evaluation; NaN
-/// where a horizon is 0. The workspace has search_size bytes.
-void search(const SegmentBatch& batch, const Options& options, const Terms& out, const Resources& on);
-
 }  // namespace cuda
 }  // namespace cvxbound

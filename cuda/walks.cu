@@ -20,7 +20,8 @@ struct WalkLast {
   };
   struct State {
     double eta[kItems], norm[kItems];
-    double length, low, sum;  ///< of the chunks that are done
+    Accumulator length;  ///< of the chunks that are done
+    double sum;
   };
 
   Pairs pairs;
@@ -32,7 +33,8 @@ struct WalkLast {
     PerThread<State, kThreads> states;
     block.each([&](int thread) {
       State& state = states[thread];
-      state.length = state.low = state.sum = 0;
+      state.length = {};
+      state.sum = 0;
     });
     for (std::int64_t end = t - 1; end > 0; end -= kChunk) {
       block.each([&](int thread) {
@@ -51,7 +53,7 @@ struct WalkLast {
     }
     block.each([&](int thread) {
       if (thread > 0) return;
-      const double moved = states[thread].length + states[thread].low;
+      const double moved = states[thread].length.value();
       pairs.write_last(i, row, t, rho + moved, shared.sum[0], moved);
     });
   }
@@ -81,18 +83,17 @@ struct WalkLast {
   }
 
   CVX_DEVICE static void walk(const Shared& shared, int thread, double start, State& state) {
-    double before = 0, chunk = 0, unused = 0, rounding;
+    double before = 0, chunk = 0, unused = 0;
     for (int i = 0; i < kRows; ++i) {
       if (i == thread / kRow) before = chunk;
       chunk += shared.row[i];
     }
     before += shared.length[thread / kRow][thread % kRow];
-    double R = start + (state.length + (state.low + before));
+    double R = start + (state.length.value() + before);
     for (int i = 0; i < kItems; ++i) {
       Last::step<true>(state.eta[i], state.norm[i], R, unused, state.sum);
     }
-    state.length = two_sum(state.length, chunk, rounding);
-    state.low += rounding;
+    state.length.add(chunk);
   }
 };
 

@@ -624,7 +624,7 @@ def test_a_missing_part_of_a_run(refuse, linear_log):
 
 
 def test_a_log_that_cannot_be_opened(refuse, linear_log, monkeypatch):
-    def fail(self, **_):
+    def fail(self):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "read_bytes", fail)

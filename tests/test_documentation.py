@@ -50,7 +50,7 @@ def test_readme_python_blocks(monkeypatch, capsys):
     assert "a linear decay wants" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["advice.md", "fitting.md"])
+@pytest.mark.parametrize("name", ["advice.md", "fitting.md", "logs.md"])
 def test_examples_in_the_notes(name, monkeypatch):
     """They run from the root of the checkout."""
     monkeypatch.chdir(ROOT)

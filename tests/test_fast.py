@@ -96,7 +96,7 @@ def test_tight(steps, gamma, rtol):
 @pytest.mark.parametrize("steps", [1, 2, 33, 300, 1025])
 def test_the_best_last_step_is_found(steps, kind, last_step, gamma):
     """Never more than 1e-9 above what walking each horizon by itself finds."""
-    at = some_horizons(steps, 40)
+    at = some_horizons(steps, 20)
     for case in cases(steps):
         fast = split(case, None, kind, last_step, gamma, "fast")
         direct = split(case, at, kind, last_step, gamma, "direct")

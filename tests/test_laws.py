@@ -402,6 +402,16 @@ def test_comparisons_are_sorted_by_loss(law):
     assert tuned[0]["loss"] <= rows[-1]["loss"]
 
 
+def test_the_schedule_of_least_loss_is_predicted_to_be_so(law, runs):
+    best = law.optimize(400, warmup=20, max_step=3e-3)
+    found = law.predict(best, best.params["lr"])
+    assert found.loss == pytest.approx(best.params["loss"], rel=1e-12)
+    for usual in (cb.schedules.wsd(400, warmup=20), cb.schedules.cosine(400, warmup=20)):
+        assert found.loss <= law.best_lr(usual, high=3e-3).loss + 1e-9
+    longer = law.optimize(3100, fixed_prefix=runs[1].until(2900), monotone=True)
+    np.testing.assert_array_equal(longer.eta[:2900], runs[1].lr[:2900])
+
+
 # What the runs cannot tell
 
 

@@ -44,11 +44,16 @@ def test_the_panels_of_wandb_are_joined_by_their_runs(write):
     a, b = logs.load([(rates, losses)])
     assert (a.name, a.lr.tolist(), a.loss.tolist()) == ("a", [1, 1, 1], [9, 8, 7])
     assert (b.name, b.lr.tolist(), b.loss.tolist()) == ("b", [2, 2], [7, 6])
-    assert a.notes[0] == "in 2 pieces: lr.csv, loss.csv"
+    assert a.notes[0] == "in 2 pieces: lr.csv, run 'a'; loss.csv, run 'a'"
     for run, other in zip(
         (a, b), sorted(logs.load([(losses, rates)]), key=lambda run: run.name), strict=True
     ):
         assert (run.lr.tolist(), run.loss.tolist()) == (other.lr.tolist(), other.loss.tolist())
+
+
+def test_errors_name_the_run_of_an_export(write):
+    with pytest.raises(ValueError, match=r"run\.csv, run 'old - 2', line 3, column .*: 'x' is no"):
+        logs.load(write(EXPORT.replace('"0.1","0.1","0.1","3.0"', '"x","0.1","0.1","3.0"')))
 
 
 def parquet(tmp_path, columns, schema=None):
@@ -304,6 +309,8 @@ def test_event_files_that_are_still_written_or_damaged(write):
     wrong[len(HEADER)] ^= 1
     with pytest.raises(ValueError, match=rf"events: damaged at byte {len(HEADER)}: the length"):
         logs.load(write(bytes(wrong), "events"))
+    with pytest.raises(ValueError, match="events: no scalars in it"):
+        logs.load(write(HEADER, "events"))
     with pytest.raises(ValueError, match="events: record 2 is damaged"):
         logs.load(write(HEADER + record(b"\xff"), "events"))  # a number that does not end
 

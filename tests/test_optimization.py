@@ -66,12 +66,13 @@ def test_units_do_not_matter(G):
     assert cb.optimize(100, horizons=100) == cb.optimize(100)
 
 
+@pytest.mark.parametrize("steps", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "options",
     [{"final": 0.1}, {"monotone": True, "warmup": 1000}, {"monotone": True, "final": 0.1}],
 )
-def test_long_schedules_under_constraints(options):
-    found = cb.optimize(100_000, **options)
+def test_long_schedules_under_constraints(steps, options):
+    found = cb.optimize(steps, **options)
     assert found.params["converged"]
     assert found.params["evaluations"] < 300  # of a few milliseconds each
 
@@ -126,6 +127,17 @@ def test_monotone_meets_the_conditions_of_optimality():
     assert (multiplier[:-1][ties] > -1e-8).all()
     assert np.abs(multiplier[:-1][~ties]).max() < 1e-5
     assert abs(multiplier[-1]) < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_monotone_steps_that_would_fall_and_rise(kind):
+    """A few rounds tie a long wave together, not a round for each of its steps."""
+    wave = np.exp(-(np.linspace(-2, 2, 1000) ** 2))
+    for G in (1 + wave, 1 / (1 + wave)):
+        found = cb.optimize(1000, G=G, kind=kind, monotone=True)
+        assert found.params["converged"]
+        assert found.params["evaluations"] < 500
+        assert_optimal(found, kind, G, falling(0))
 
 
 def test_largest_step():

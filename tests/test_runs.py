@@ -181,6 +181,10 @@ def test_a_column_says_which_run_a_row_belongs_to():
         assert (b.name, a.name) == tuple(map(str, labels[:2]))
         assert (b.lr.tolist(), b.loss.tolist(), a.loss.tolist()) == ([1, 1], [9, 7], [8, 6])
     assert len(load({**log, "seed": [1, 2, 1, 2]}, run="seed")) == 2
+    message = r"table, run 'b', row 2, column 'lr': a learning rate must be .* got -1"
+    with pytest.raises(ValueError, match=message):
+        load({**log, "run": ["b", "a", "b", "a"], "lr": [1, 2, -1, 2]})
+    assert load({**log, "run": [[1], [2], [1], [2]]})[0].name == "[1]"
     with pytest.raises(ValueError, match="table, row 1, column 'run': the run has no name"):
         load({**log, "run": ["a", None, "a", "b"]})
     with pytest.raises(ValueError, match="unknown column of table 'sed'; did you mean"):
@@ -227,7 +231,7 @@ def test_a_continuation_replaces_what_came_before():
     run = one([(stable, cooldown)])
     assert (run.lr.tolist(), run.loss.tolist()) == ([1, 1, 0.5, 0.25], [9, 8.5, 6.5, 5.5])
     assert run.notes == (
-        "in 2 pieces: table, table",
+        "in 2 pieces: table; table",
         "LR of 4 rows, one every step",
         "resumed at step 3: 2 learning rates and 3 losses replaced",
     )
@@ -302,9 +306,10 @@ def test_rates_after_the_last_row():
 def test_losses_before_the_first_step_are_left_out():
     log = columns([0, 1, 2], [None, 1, 1], [9, 8, 7])
     assert one(log).loss.tolist() == [8, 7]
-    assert "1 loss before the first step (1) left out" in notes(log)
+    assert "1 loss before step 1 left out" in notes(log)
     log["lr"][0] = 1
     assert (one(log).steps, one(log).step.tolist()) == (3, [1, 2, 3])
+    assert "step 1 is what the log calls 0" in notes(log)
     with pytest.raises(ValueError, match=r"table: no loss is within the steps .* 1\.\.2"):
         load(columns([0, 1, 2], [None, 1, 1], [9, None, None]))
 
@@ -316,7 +321,7 @@ def test_rates_given_instead_of_logged():
     assert (run.steps, run.step.tolist(), run.peak) == (5, [2, 4], 3e-4)
     assert run.notes == (
         "LR given, not logged",
-        "1 loss before the first step (1) left out",
+        "1 loss before step 1 left out",
         "1 loss after the last learning rate (step 5) left out",
     )
     assert one(log, lr=schedule).peak == 1
@@ -380,6 +385,10 @@ def test_gaps_and_rows_without_a_loss_are_told():
         "no LR logged for 30 steps from step 10 on (usually one every step)",
         "1 of the 13 rows without a train loss",
     ]
+    step += [80, 120]
+    assert notes(columns(step, [1] * 15, [5] * 15))[1] == (
+        "no LR logged for 40 steps from step 80 on (usually one every step), nor in 2 other gaps"
+    )
     assert notes({"step": [1, None, 2], "lr": [1, 1, 1], "loss": [3, 3, 3]})[0] == (
         "1 row without a step left out"
     )
@@ -418,6 +427,10 @@ def test_a_loss_that_is_not_finite_between_others_is_refused(write):
     assert (run.step.tolist(), run.loss.tolist()) == ([1, 31], [3, 2])
     assert "2 losses not finite, dropped" in run.notes
     assert run.until(10).loss.tolist() == [3]
+    other = write("step,lr,loss\n31,1,2\n32,1,inf\n33,1,1\n", "more.csv")
+    start = write("step,lr,loss\n0,1,3\n10,1,2\n", "start.csv")
+    with pytest.raises(ValueError, match=r"more\.csv, line 3, column 'loss': the loss is inf at "):
+        load([(start, other)])
     # What a resumed run replaces does not matter.
     fixed = write("step,lr,loss\n5,1,2.5\n30,1,2\n", "fix.csv")
     assert one([(path, fixed)]).loss.tolist() == [3, 2.5, 2]

@@ -92,6 +92,14 @@ def test_the_fast_way_of_long_schedules(family, steps):
     np.testing.assert_allclose(fast, walked, rtol=1e-11)
 
 
+def test_zeros_after_a_schedule_take_no_time():
+    """Where the last step is free they change nothing; walks would take seconds."""
+    at, steps = 3 * 10**8, 10**9
+    table = segment_table("cosine", {"steps": steps, "cycle": 0.3}, 1)
+    split = segment_split(table, np.array([[at, steps]]), kind="tight", last_step="given")
+    np.testing.assert_allclose(split[0][0, 0] * split[1][0, 0], split[0][0, 1] * split[1][0, 1])
+
+
 @pytest.mark.parametrize(("kind", "last_step"), [("tight", "given"), ("last", "free")])
 def test_a_free_last_step(kind, last_step):
     params = {"steps": np.array([50, 400]), "cooldown": np.array([0.2, 0.5])}

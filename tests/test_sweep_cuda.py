@@ -71,18 +71,6 @@ def test_all_forms_and_horizons(gpu, last_step):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize(("longest", "calls"), [(20_000, 2), (20_001, 1)])
-@pytest.mark.parametrize(
-    "options",
-    [{"kind": ["last", "tight"]}, {"kind": ["last", "average"], "last_step": "free"}],
-)
-def test_long_searches_are_left_to_the_processor(machine, options, longest, calls):
-    plan = cb.sweep("cosine", steps=[10, longest], **options)
-    found = plan.on("cuda").run()
-    assert [name for name, *_ in machine.calls] == ["segment_terms"] * calls
-    same(found, plan.run(), rtol=1e-11)
-
-
 @pytest.mark.parametrize("scales", [{}, {"gamma": [1e-3, 1.0]}])
 @pytest.mark.parametrize(
     "options",
@@ -92,6 +80,37 @@ def test_free_last_steps(gpu, options, scales):
     plan = cb.sweep(
         "cosine", steps=[1, 50, 400], warmup=[0, 10], where="warmup < steps", **options, **scales
     )
+    same(plan.on("cuda").run(), plan.run())
+
+
+LONG = {
+    "wsd": {"cooldown": [0.1, 0.4], "shape": ["linear", "1-sqrt"]},
+    "cosine": {"cycle": [0.3, 1.0], "final": [0.0, 0.1]},
+}
+
+
+@pytest.mark.parametrize("family", LONG)
+@pytest.mark.parametrize("scales", [{}, {"gamma": 1e-3}])
+@pytest.mark.parametrize(
+    "options", [{"kind": ["tight", "last"]}, {"kind": ["last"], "last_step": "free"}]
+)
+def test_free_last_steps_of_long_schedules(gpu, family, options, scales):
+    plan = cb.sweep(
+        family,
+        steps=[10**4, 10**6, 10**8],
+        warmup=[0.0, 0.01],
+        at=[0.2, 1.0],
+        **LONG[family],
+        **options,
+        **scales,
+    )
+    same(plan.on("cuda").run(), plan.run())
+
+
+@pytest.mark.parametrize("at", [None, [0.01, 1.0]])
+def test_rough_schedules_are_left_to_the_processor(gpu, at):
+    """So many cycles that no short way leads past them: walks would keep a GPU for hours."""
+    plan = cb.sweep("cyclic_wsd", steps=10**6, cooldown=[0.1, 0.2], cycles=60, kind="tight", at=at)
     same(plan.on("cuda").run(), plan.run())
 
 
@@ -142,6 +161,22 @@ def test_what_the_gpu_finds_is_verified(machine, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "cvxbound"):
         found = plan.on("cuda").run()
     assert "walked instead" in caplog.text
+    same(found, plan.run(), rtol=1e-11)
+
+
+def test_what_it_finds_of_long_schedules_is_compared(machine, monkeypatch, caplog):
+    """Their searches are too long for walks; the processor knows a short way."""
+    plan = cb.sweep("cosine", steps=[10**6, 10**7], kind=["last", "tight"])
+    split = _device.segment_split
+
+    def wrong(*arguments, kind, **options):
+        distance, noise = split(*arguments, kind=kind, **options)
+        return distance, noise * (1 + 1e-9 * (kind == "tight"))
+
+    monkeypatch.setattr(_device, "segment_split", wrong)
+    with caplog.at_level(logging.WARNING, "cvxbound"):
+        found = plan.on("cuda").run()
+    assert "computed by the processor instead" in caplog.text
     same(found, plan.run(), rtol=1e-11)
 
 

@@ -123,7 +123,7 @@ def consistent(family, axes, fixed):
     return all(schedule_of(family, {**fixed, **params}) for _, params in cells(axes))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(sweep=sweeps(), kind=st.sampled_from(KINDS), last_step=st.sampled_from(LAST_STEPS))
 def test_cells_of_all_families(sweep, kind, last_step):
     """The product of any axes of any built-in family: terms, tuned rates and bounds."""

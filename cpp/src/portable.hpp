@@ -13,3 +13,10 @@
 #define CVX_DEVICE
 #define CVX_NOINLINE
 #endif
+
+/// Before a loop that a GPU is not to unroll, which would take more registers than there are.
+#if defined(__CUDA_ARCH__)
+#define CVX_ROLLED _Pragma("unroll 1")
+#else
+#define CVX_ROLLED
+#endif

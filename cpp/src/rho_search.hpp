@@ -12,6 +12,7 @@
 
 #include "basis.hpp"
 #include "simd.hpp"
+#include "split.hpp"
 
 namespace cvxbound {
 namespace {
@@ -265,12 +266,16 @@ class RhoSearch {
     return best;
   }
 
-  /// Whether the objective is nowhere near grid point i lower than `best`, but for rounding.
+  /// Whether the objective is nowhere near grid point i lower than `best`, but for rounding. Between points
+  /// it falls by less than five of them differ: a parabola by an eighth of what three do, and what waves
+  /// faster is not deep.
   CVX_PORTABLE bool is_flat(int i, double best) const {
-    for (int j = i > 0 ? i - 1 : 0; j <= i + 1 && j < count_; ++j) {
-      if (grid_[j] < best * (1 - kBlur) || grid_[j] > best * (1 + kBlur)) return false;
+    double low = grid_[i], high = low;
+    for (int j = i > 1 ? i - 2 : 0; j <= i + 2 && j < count_; ++j) {
+      low = grid_[j] < low ? grid_[j] : low;
+      high = grid_[j] > high ? grid_[j] : high;
     }
-    return true;
+    return low - (high - low) >= best * (1 - kBlur);
   }
 
   CVX_PORTABLE bool is_minimum(int i) const {
@@ -490,6 +495,25 @@ CVX_PORTABLE Minimum lowest_bound(const Landscape& landscape, const WindowBasis&
   // The same at the last point that a step was taken from.
   if (landscape.tight && landscape.step_norm == 0) return {0, 0, 0, 0, true};
   return RhoSearch<Evaluate, Team>(landscape, window, evaluate, team, memory, grid).run(guess);
+}
+
+/// A rho outside of this and its inverse may have lost digits.
+constexpr double kSmallestRho = 1e-290;
+
+/// The same with terms from a walk from the rho that was found, without the error of interpolation.
+template <class Evaluate, class Team>
+CVX_PORTABLE Minimum walked_bound(const Landscape& landscape, const WindowBasis& window,
+                                  const Evaluate& evaluate, const Team& team, SearchMemory& memory,
+                                  double* grid) {
+  Minimum found = lowest_bound(landscape, window, evaluate, 0, team, memory, grid);
+  if (!(found.rho > kSmallestRho && found.rho < 1 / kSmallestRho)) return found;
+  team.each(kBeam, [&](int i) { memory.v[i] = found.rho; });
+  evaluate(memory.v, landscape.last_norm, memory.distance, memory.noise);
+  if (memory.distance[0] < kInfinity && memory.noise[0] < kInfinity) {
+    found.distance = memory.distance[0];
+    found.noise = memory.noise[0];
+  }
+  return found;
 }
 
 template <class Evaluate>

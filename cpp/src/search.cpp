@@ -65,9 +65,6 @@ double total(const Kernels& kernels, const Sources& sources) {
   return sources.count > 0 ? kernels.scan(sources.eta, sources.count).sum : 0.0;
 }
 
-/// A rho outside of this and its inverse may have lost digits.
-constexpr double kSmallestRho = 1e-290;
-
 /// What the search evaluates: walks of the schedule itself.
 struct Walks {
   const Kernels& kernels;

@@ -110,6 +110,8 @@ struct SumsOnly {
   /// Whether eta^2 / R has to be exact at every node of a panel, not only in sum.
   static constexpr bool kNodes = false;
 
+  /// Whether nothing more is wanted.
+  CVX_PORTABLE static bool is_full() { return false; }
   CVX_PORTABLE void steps(const double*, int) {}
   CVX_PORTABLE void panel(int, const double*, const double*) {}
 };
@@ -137,7 +139,7 @@ class Walker {
     for (std::int64_t i = count - 1; i >= 0; --i) {
       const std::int64_t end = begin < steps ? begin : steps;
       begin -= segments[i].steps;
-      if (end > begin) take(segments[i], end - begin);
+      if (end > begin && !is_zero(segments[i])) take(segments[i], end - begin);
     }
   }
 
@@ -156,7 +158,7 @@ class Walker {
     const bool singular = segment.form == Form::one_minus_sqrt || segment.form == Form::power ||
                           segment.form == Form::inverse_sqrt;
     double limit = 0x1p62;
-    for (std::int64_t left = steps; left > 0;) {
+    for (std::int64_t left = steps; left > 0 && !record_.is_full();) {
       const double far = static_cast<double>(left);
       double reach = Record::kReach * (before + static_cast<double>(steps - left));
       if (singular) reach = lesser(reach, 0.5 * (far + segment.first));
@@ -172,6 +174,11 @@ class Walker {
         limit *= 2;
       }
     }
+  }
+
+  /// Where R is 0, no panel of zeros could tell what it gets wrong.
+  CVX_PORTABLE static bool is_zero(const Segment& segment) {
+    return segment.start == 0 && segment.end == 0;
   }
 
   /// Steps of a panel.
@@ -203,12 +210,14 @@ class Walker {
     for (int v = 0; v < kVectors; ++v) back[v] = broadcast(size) * load(rules_.node + v * kLanes);
     formula.at<kVectors>(static_cast<double>(left) - 0.5, back, eta);
     for (int v = 0; v < kVectors; ++v) store(value + v * kLanes, eta[v]);
+    CVX_ROLLED
     for (int k = 0; k < kPanelNodes; ++k) {
       for (int v = 0; v < kVectors; ++v) {
         before[v] = fma(load(rule.before[k] + v * kLanes), broadcast(value[k]), before[v]);
       }
     }
     vec fraction[kVectors], length = {}, fractions = {}, squares = {};
+    CVX_ROLLED
     for (int v = 0; v < kVectors; ++v) {
       const vec weight = load(rule.weight + v * kLanes);
       fraction[v] = eta[v] * (eta[v] / (broadcast(R) + before[v]));

@@ -87,6 +87,17 @@ void test_zeros() {
   }
 }
 
+/// Steps that add up to more than a double holds are infinitely long, not a number that is none.
+void test_infinite_lengths() {
+  const Array eta(3000, 1e307);
+  const Result all = run(eta, {}, direct()), one = run(eta, {}, direct(), {3000});
+  for (const auto& [distance, noise] :
+       {std::pair{all.distance[2999], all.noise[2999]}, std::pair{one.distance[0], one.noise[0]}}) {
+    CHECK(distance == 0, "");
+    CHECK(noise > 1e307 && noise < kInf, "");
+  }
+}
+
 void test_repeated_last_step() {
   std::mt19937_64 rng(4);
   const Array eta = random_steps(600, rng, 3, false), norm = random_steps(600, rng, 1, false);
@@ -189,5 +200,6 @@ void test_single_horizons() {
 
 int main() {
   return run_in_both_orders({test_all_horizons, test_wide_ranges, test_long_schedule, test_zeros,
-                             test_repeated_last_step, test_batches, test_many_items, test_single_horizons});
+                             test_infinite_lengths, test_repeated_last_step, test_batches, test_many_items,
+                             test_single_horizons});
 }

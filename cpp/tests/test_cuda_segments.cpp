@@ -27,8 +27,8 @@ struct Segmented {
   }
 };
 
-/// Schedules of all forms; `n` steps in each segment.
-std::vector<std::vector<Segment>> families(std::int64_t n) {
+/// Schedules of all forms; `n` steps in each segment. The steepest exponential falls to `lowest`.
+std::vector<std::vector<Segment>> families(std::int64_t n, double lowest = 1e-200) {
   const double span = static_cast<double>(n);
   const Segment ramp = {n, Form::linear, 0, 1, 1, span + 1, 1}, none = {0, Form::cosine, 1, 0, 0, 0, 1};
   const Segment flat = {n, Form::constant, 1, 0, 0, 1, 1}, off = {n, Form::constant, 0, 0, 0, 1, 1};
@@ -40,7 +40,7 @@ std::vector<std::vector<Segment>> families(std::int64_t n) {
     rows.push_back({flat, {n, Form::power, 1, end, 0, span, 2.5}, none});
     rows.push_back({flat, off, {n, Form::power, 1, end, 0, 1.5 * span, 0.3}});
     rows.push_back({none, none, {n, Form::exponential, 1, end, 0, span, 1e-3}});
-    rows.push_back({none, none, {n, Form::exponential, 1, end, 0, span, 1e-200}});
+    rows.push_back({none, none, {n, Form::exponential, 1, end, 0, span, lowest}});
     rows.push_back({ramp, {n, Form::inverse_sqrt, 1, 0, span, span, 1}, none});
   }
   return rows;
@@ -100,30 +100,51 @@ void test_fixed_last_steps() {
   }
 }
 
-/// The bound where the last step is the best one, at given and at the best base learning rates. The minimum
+/// The bound where the last step is the best one, at a given or at the best base learning rate. The minimum
 /// is flat, so where it is says less than its value.
+void check_bounds(Segmented& cells, const Options& options, double gamma, const std::string& name) {
+  const Array rates(cells.batch.items, gamma);
+  cells.batch.gamma = gamma > 0 ? rates.data() : nullptr;
+  const Result found = run(cells.batch, options), expected = run_core(cells.batch, options);
+  for (std::size_t i = 0; i < expected.noise.size(); ++i) {
+    const auto bound = [&](const Result& of) {
+      return gamma > 0 ? of.distance[i] / gamma + gamma * of.noise[i] : of.distance[i] * of.noise[i];
+    };
+    CHECK(same(bound(found), bound(expected), 1e-12),
+          name + " kind " + std::to_string(int(options.kind)) + " entry " + std::to_string(i));
+  }
+}
+
+/// Walks and routes, of long schedules routes alone.
 void test_free_last_steps() {
-  for (const std::int64_t n : {1, 2, 5, 33, 400}) {
-    Segmented cells(families(n), 3);
-    const Array gamma(cells.batch.items, 0.03);
-    for (const bool best : {true, false}) {
-      cells.batch.gamma = best ? nullptr : gamma.data();
+  const auto check = [](std::int64_t n, Method method, double lowest = 1e-200) {
+    Segmented cells(families(n, lowest), 3);
+    for (const double gamma : {0.0, 0.03}) {
       for (const Kind kind : {Kind::tight, Kind::last, Kind::average}) {
         Options options;
         options.kind = kind;
         options.last_step = LastStep::free;
-        const Result found = run(cells.batch, options), expected = run_core(cells.batch, options);
-        for (std::size_t i = 0; i < expected.noise.size(); ++i) {
-          const auto bound = [&](const Result& of) {
-            return best ? of.distance[i] * of.noise[i] : of.distance[i] / 0.03 + 0.03 * of.noise[i];
-          };
-          CHECK(same(bound(found), bound(expected), 1e-12), "n=" + std::to_string(n) + " kind " +
-                                                                std::to_string(int(kind)) + " entry " +
-                                                                std::to_string(i));
-        }
+        options.method = method;
+        check_bounds(cells, options, gamma, "n=" + std::to_string(n));
       }
     }
-  }
+  };
+  for (const std::int64_t n : {1, 2, 5, 33, 400}) check(n, Method::direct);
+  for (const std::int64_t n : {1, 2, 33, 400}) check(n, Method::fast);
+  for (const std::int64_t n : {2003, 1'000'000, 30'000'000}) check(n, Method::automatic, 1e-9);
+}
+
+/// Where panels would be as short as the segments, the way is too long to be kept; a walk is not.
+void test_ways_that_are_not_short() {
+  const Segment fall = {40, Form::cosine, 1, 0.1, 0, 40, 1};
+  Segmented cells({std::vector<Segment>(300, fall)}, 3);
+  Options options;
+  options.kind = Kind::tight;
+  const Result found = run(cells.batch, options);
+  CHECK(std::isnan(found.distance[0]) && std::isnan(found.noise[0]) && std::isnan(found.rho[0]), "");
+  CHECK(found.distance[2] > 0, "half of it is short");
+  options.method = Method::direct;
+  check_bounds(cells, options, 0, "walked");
 }
 
 void test_what_is_not_wanted() {
@@ -143,5 +164,6 @@ void test_what_is_not_wanted() {
 }  // namespace
 
 int main() {
-  return run_in_both_orders({test_fixed_last_steps, test_free_last_steps, test_what_is_not_wanted});
+  return run_in_both_orders(
+      {test_fixed_last_steps, test_free_last_steps, test_ways_that_are_not_short, test_what_is_not_wanted});
 }

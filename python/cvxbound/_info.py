@@ -30,7 +30,9 @@ def info() -> Info:
         default (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``:
         the CUDA version the package was built with, None for a build without; ``devices``: the
         GPUs that CuPy finds, of each its ``name``, ``memory`` in bytes and
-        ``compute_capability``. CuPy is imported for it where it is installed.
+        ``compute_capability``. CuPy is imported for it where it is installed, and the driver
+        started, but no memory of a GPU taken. A process that is forked after that cannot use a
+        GPU: start it with ``spawn``.
 
     Raises
     ------

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _arrays, _backend, bounds, schedules, theory
 from ._arrays import Float, Int, whole_number
+from ._layout import Layout, lay_out
 from ._messages import did_you_mean
 from ._names import Kind, check_names
 from ._problem import Problem, make_problem
+from ._search import TOLERANCE, Search, checked_start, minimizer
 from .schedules import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Bool = NDArray[np.bool_]
+    from collections.abc import Iterator
 
 _OBJECTIVES = ("sum", "ratio")
 _SHARPNESS = (20.0, 100.0, 500.0, 2500.0)  # of the smooth maximum, one after the other
-_MOST_ROUNDS = 60  # of finding out which steps the monotone constraint ties together
+_SMOOTH_TOLERANCE = 1e-6  # of the objective, over the sharpness
 _MOST_WALKED = 20_000_000  # steps, for the best bounds that a ratio is taken of
 _COARSEST = 1000  # steps, where many horizons count and the search begins with fewer steps
-_WIDEST_START = 1e20
-_FIRST_ITERATIONS = 30
-_LARGEST_UNIT = 30.0
-_FARTHEST = 50.0  # a logarithm of a step goes at once: 21 decades
-_TOLERANCE = 1e-9  # of log steps, in which that constraint holds
 
 
 def optimize(
@@ -133,155 +128,20 @@ def optimize(
     >>> round(rest.params["omega"] / rest.params["optimum"], 3)
     1.023
     """
-    minimize = _minimizer()
+    minimize = minimizer()
     check_names(kind=kind)
     if objective not in _OBJECTIVES:
         raise did_you_mean(objective, _OBJECTIVES, "objective")
     radius = _arrays.positive_scalar(D, "D")
     limit = whole_number(max_iterations, "max_iterations")
-    layout = _lay_out(steps, radius, gamma, fixed_prefix, monotone, max_step, warmup, final)
+    layout = lay_out(steps, radius, gamma, fixed_prefix, monotone, max_step, warmup, final)
     target = _make_target(layout.steps, G, kind, horizons, weights, objective, nthreads)
-    search = _Search(minimize, layout, target, limit)
+    search = Search(minimize, layout, target, limit)
     if start is None and target.horizons > 1 and layout.steps > _COARSEST and fixed_prefix is None:
         start = _refined(layout, target, objective, limit, nthreads)
     z, rho = _start(layout, target, start)
     z = search.run(z, rho)
     return _report(z, search, layout, target, radius)
-
-
-def _minimizer() -> Callable[..., Any]:
-    try:
-        from scipy.optimize import minimize
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "scipy":
-            raise
-        raise ImportError('optimize needs SciPy: pip install "cvxbound[fit]"') from None
-    return minimize  # type: ignore[no-any-return]
-
-
-class _Layout(NamedTuple):
-    """How steps are made of variables, in logarithms and for D = 1.
-
-    ``z[0]`` is the base learning rate of the prefix, ``z[1]`` the largest free step where `final`
-    bounds the others by it, and ``z[2 + owner]`` what is left of each step.
-    """
-
-    steps: int
-    prefix: Float  # the first steps, over the base learning rate
-    free: int  # index of the first free step
-    chain: int  # index of the step from which none rises, `steps` for none
-    linked: bool  # whether free steps count from the last one of the prefix
-    offset: Float  # (T,)
-    owner: Int  # (T - prefix,): the free step that each step after the prefix is a part of
-    low: Float
-    high: Float  # bounds of z, (2 + T - free,)
-
-    def log_steps(self, z: Float) -> Float:
-        values = self.offset.copy()
-        values[: None if self.linked else self.prefix.size] += z[0]
-        values[self.prefix.size :] += z[1] + z[2:][self.owner]
-        return values
-
-    def variables(self, steps: Float) -> Float:
-        """Variables of which positive steps are made, as far as they can be."""
-        values = np.log(steps) - self.offset
-        z = np.zeros(self.low.size)
-        if self.prefix.size:
-            z[0] = values[: self.prefix.size][np.isfinite(values[: self.prefix.size])].mean()
-        z = np.clip(z, self.low, self.high)
-        own = values[self.free :] - (z[0] if self.linked else 0.0)
-        if self.low[1] < self.high[1]:
-            z[1] = min(own.max(), self.high[1])
-        z[2:] = own - z[1]
-        return np.clip(z, self.low, self.high)
-
-    def pull_back(self, slope: Float) -> Float:
-        """From derivatives by the logarithms of the steps to those by the variables."""
-        rest = slope[self.prefix.size :]
-        head = slope.sum() if self.linked else slope[: self.prefix.size].sum()
-        own = np.bincount(self.owner, rest, minlength=self.steps - self.free)
-        return np.concatenate([[head, rest.sum()], own])
-
-
-def _lay_out(
-    steps: int,
-    D: float,
-    gamma: float | None,
-    fixed_prefix: ArrayLike | None,
-    monotone: bool | int,
-    max_step: float | None,
-    warmup: float,
-    final: float,
-) -> _Layout:
-    T = whole_number(steps, "steps")
-    prefix = _checked_prefix(fixed_prefix, T, gamma, max_step)
-    ramp = _arrays.step_count(warmup, T, "warmup")
-    if ramp and prefix.size:
-        raise ValueError("warmup= and fixed_prefix= exclude each other: the prefix has its own")
-    free = prefix.size or ramp
-    if free >= T:
-        raise ValueError(f"no step is free: {free} of {T} are fixed or warm up")
-    floor = _arrays.ratio_to_peak(final, "final")
-    if floor == 1:
-        raise ValueError("final must be below 1: all free steps would be the same")
-    chain, linked = _chain(monotone, T, free, prefix)
-    offset = np.zeros(T)
-    with np.errstate(divide="ignore"):
-        offset[: prefix.size] = np.log(prefix)
-    offset[:ramp] = np.log(np.arange(1, ramp + 1) / (ramp + 1))
-    if linked:
-        offset[free:] = np.log(prefix[-1])
-    head = 0.0 if gamma is None else math.log(_arrays.positive_scalar(gamma, "gamma") / D)
-    cap = (
-        math.inf
-        if max_step is None
-        else math.log(_arrays.positive_scalar(max_step, "max_step") / D)
-    )
-    if linked:
-        cap = min(cap - head - offset[-1], 0.0)
-    low, high = np.full(2 + T - free, -math.inf), np.full(2 + T - free, cap)
-    high[0] = math.inf
-    if gamma is not None or not prefix.size:
-        low[0] = high[0] = head
-    if floor:
-        low[2:], high[2:] = math.log(floor), 0.0
-    else:
-        low[1] = high[1] = 0.0
-    owner = np.maximum(np.arange(prefix.size, T) - free, 0)
-    return _Layout(T, prefix, free, chain, linked, offset, owner, low, high)
-
-
-def _checked_prefix(
-    fixed_prefix: ArrayLike | None, steps: int, gamma: float | None, max_step: float | None
-) -> Float:
-    if fixed_prefix is None:
-        if gamma is not None:
-            raise ValueError("gamma= is the base learning rate of fixed_prefix=, which is missing")
-        return np.empty(0)
-    prefix = schedules.from_array(fixed_prefix, name="fixed_prefix").eta
-    if prefix.size >= steps:
-        raise ValueError(f"fixed_prefix has {prefix.size} steps: no step of {steps} is free")
-    if not prefix.any():
-        raise ValueError("fixed_prefix is all zeros: nothing to go on from")
-    if max_step is not None and gamma is None:
-        raise ValueError(
-            "max_step= with fixed_prefix= needs gamma=, the base learning rate of both"
-        )
-    return prefix
-
-
-def _chain(monotone: bool | int, steps: int, free: int, prefix: Float) -> tuple[int, bool]:
-    """Where the steps begin not to rise, and whether the last one of the prefix is part of it."""
-    if isinstance(monotone, (bool, np.bool_)):
-        first = free if monotone else steps
-    else:
-        first = whole_number(monotone, "monotone") - 1
-        if first >= steps:
-            raise ValueError(f"monotone must be a step from 1 to {steps}, got {monotone}")
-    linked = bool(prefix.size) and (monotone is True or first < free)
-    if linked and prefix[-1] == 0:
-        raise ValueError("fixed_prefix ends at zero, from where steps can only rise")
-    return max(first, free), linked
 
 
 class _Target:
@@ -295,8 +155,8 @@ class _Target:
         self.chosen = chosen
         self.weights = weights
         self.is_ratio = best is not None
-        self.sharpness = math.inf
         self.evaluations = 0
+        self._sharpness = math.inf
         self._request = problem.request
         self._rate = problem.weight(np.asarray(1.0))
         self.unit = float(problem.scale[..., 0])
@@ -311,6 +171,14 @@ class _Target:
     def has_rho(self) -> bool:
         """Whether the free last step is a variable: it is cheaper than to search for it."""
         return self.kind == "tight" and self.horizons == 1
+
+    def stages(self) -> Iterator[float]:
+        """Sharper and sharper where a maximum is smoothed."""
+        if not self.is_ratio:
+            yield TOLERANCE
+            return
+        for self._sharpness in _SHARPNESS:
+            yield _SMOOTH_TOLERANCE / self._sharpness
 
     def value(self, steps: Float) -> float:
         """The objective itself, without smoothing."""
@@ -346,8 +214,8 @@ class _Target:
             return 0.0, self.weights
         ratio = self._omega(steps) / self._best
         highest = ratio.max()
-        part = np.exp(self.sharpness * (ratio - highest))
-        value = float(highest + np.log(part.sum()) / self.sharpness)
+        part = np.exp(self._sharpness * (ratio - highest))
+        value = float(highest + np.log(part.sum()) / self._sharpness)
         return value, part / part.sum() / self._best
 
     def scale(self, shape: Float) -> float:
@@ -420,140 +288,11 @@ def _best_bounds(G: ArrayLike, horizons: Int, kind: Any) -> Float:
     return np.array([theory.optimal_bound(int(t), norms[:t], kind=kind) for t in horizons])
 
 
-class _Search:
-    """Minimises a target over the variables of a layout."""
-
-    def __init__(
-        self, minimize: Callable[..., Any], layout: _Layout, target: _Target, iterations: int
-    ):
-        self._minimize = minimize
-        self._layout = layout
-        self._target = target
-        self._iterations = iterations
-        self.converged = True
-
-    def run(self, z: Float, rho: float) -> Float:
-        """From a start to the best variables; rho is where that of the last step starts."""
-        z = np.append(np.clip(z, self._layout.low, self._layout.high), math.log(rho))
-        for sharpness in _SHARPNESS if self._target.is_ratio else (math.inf,):
-            self._target.sharpness = sharpness
-            z = self._tied(z)
-        chain = z[2 + self._layout.chain - self._layout.free : -1]
-        np.minimum.accumulate(chain, out=chain)
-        return z[:-1]
-
-    def _tied(self, z: Float) -> Float:
-        """An active set of the ties that hold neighbours together which would rise."""
-        first = 2 + self._layout.chain - self._layout.free
-        tie = np.zeros(z.size, np.bool_)  # of each variable to the one before it
-        for _ in range(_MOST_ROUNDS):
-            z = self._descend(z, tie)
-            rising = np.zeros_like(tie)
-            rising[first + 1 : -1] = np.diff(z[first:-1]) > _TOLERANCE
-            if rising.any():
-                tie |= rising
-                continue
-            if not tie.any():
-                return z
-            value, slope = self._evaluate(z)
-            loose = self._loose(z, slope / value, tie)
-            if not loose.any():
-                return z
-            tie &= ~loose
-        self.converged = False
-        return z
-
-    def _loose(self, z: Float, slope: Float, tie: Bool) -> Bool:
-        """The tie of each group that pulls the wrong way the most."""
-        start = np.flatnonzero(~tie)  # of the groups; a variable alone is one too
-        group = np.cumsum(~tie) - 1
-        before = np.cumsum(slope) - slope
-        pull = before - before[start][group]  # of the earlier ones of the group
-        total = np.add.reduceat(slope, start)[group]
-        high = np.append(self._layout.high, math.inf)
-        pull = np.where(z >= high, pull - total, pull)  # what the bound holds back is not the tie's
-        pull[~tie] = 0
-        least = np.minimum.reduceat(pull, start)[group]
-        loose: Bool = tie & (pull == least) & (pull < -_TOLERANCE)
-        return loose
-
-    def _evaluate(self, z: Float) -> tuple[float, Float]:
-        """The smoothed objective, and its derivatives as if nothing were tied."""
-        steps = np.exp(self._layout.log_steps(z[:-1]))
-        rho = math.exp(z[-1]) if self._target.has_rho else None
-        value, slope, of_rho = self._target.slope(steps, rho)
-        return value, np.append(self._layout.pull_back(slope * steps), of_rho * (rho or 0.0))
-
-    def _descend(self, z: Float, tie: Bool) -> Float:
-        """Minimise with ties.
-
-        The noise of a step is a square of it, so that a variable bends the objective by what its
-        steps have of the noise: its unit is one over the root of that. Far from the minimum nothing
-        is known but how many steps a variable has.
-        """
-        group = np.cumsum(~tie) - 1
-        start = np.flatnonzero(~tie)
-        units = self._units(np.ones(self._layout.steps), start)
-        first = min(_FIRST_ITERATIONS, self._iterations)
-        z, _ = self._descend_in(units, z, group, start, first)
-        noise = self._target.noise(np.exp(self._layout.log_steps(z[:-1])))
-        units = self._units(noise, start)
-        z, ended = self._descend_in(units, z, group, start, self._iterations)
-        self.converged = self.converged and ended
-        return z
-
-    def _units(self, share: Float, start: Int) -> Float:
-        """Units of the groups of variables, from what each step has of something."""
-        own = np.add.reduceat(np.append(self._layout.pull_back(share), 0.0), start)
-        usual = np.median(own[own > 0])
-        units: Float = np.sqrt(usual / np.maximum(own, usual / _LARGEST_UNIT**2))
-        return units
-
-    def _descend_in(
-        self, units: Float, z: Float, group: Int, start: Int, iterations: int
-    ) -> tuple[Float, bool]:
-        """Minimise over groups of variables in these units; whether that ended by itself."""
-        layout, target = self._layout, self._target
-        size = self._evaluate(z[start][group])[0]
-
-        def objective(part: Float) -> tuple[float, Float]:
-            value, slope = self._evaluate((part * units)[group])
-            return value / size, np.add.reduceat(slope / size, start) * units
-
-        low = np.maximum(np.append(layout.low, -math.inf), z - _FARTHEST)[start]
-        high = np.minimum(np.append(layout.high, math.inf), z + _FARTHEST)[start]
-        found = self._minimize(
-            objective,
-            np.clip(z[start], low, high) / units,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(low / units, high / units, strict=True)),
-            options={
-                "maxiter": iterations,
-                "maxfun": 10 * iterations,
-                "maxcor": 20,
-                "ftol": 1e-6 / target.sharpness if target.is_ratio else 1e-13,
-                "gtol": 1e-11,
-            },
-        )
-        return (found.x * units)[group], found.status != 1  # 1: a limit was reached
-
-
-def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[Float, float]:
+def _start(layout: Layout, target: _Target, start: ArrayLike | None) -> tuple[Float, float]:
     """Variables to start from: the best of some shapes, each at its best scale, and rho."""
     T = layout.steps
     if start is not None:
-        shapes = [schedules.from_array(start, name="start").eta]
-        if shapes[0].size != T:
-            raise ValueError(f"start must have {T} steps, got {shapes[0].size}")
-        if not shapes[0].all():
-            index = int(np.flatnonzero(shapes[0] == 0)[0])
-            raise ValueError(f"start must be positive; found 0 at index {index}")
-        if shapes[0].max() > _WIDEST_START * shapes[0].min():
-            raise ValueError(
-                f"start must not span more than a factor of {_WIDEST_START:g}, got "
-                f"{shapes[0].min():g} to {shapes[0].max():g}"
-            )
+        shapes = [checked_start(start, T)]
     else:
         shapes = [schedules.linear(T).eta, theory.optimal_steps(T, target.G, kind=target.kind)]
         if target.horizons > 1:
@@ -569,7 +308,7 @@ def _start(layout: _Layout, target: _Target, start: ArrayLike | None) -> tuple[F
 
 
 def _refined(
-    layout: _Layout, target: _Target, objective: Any, limit: int, nthreads: int | None
+    layout: Layout, target: _Target, objective: Any, limit: int, nthreads: int | None
 ) -> Float:
     """The best schedule of a quarter of the steps, drawn out: long waves take few steps to find."""
     T = layout.steps
@@ -594,7 +333,7 @@ def _refined(
     return np.exp(drawn_out)
 
 
-def _report(z: Float, search: _Search, layout: _Layout, target: _Target, D: float) -> Schedule:
+def _report(z: Float, search: Search, layout: Layout, target: _Target, D: float) -> Schedule:
     kind, G = target.kind, target.G
     eta = np.exp(layout.log_steps(z))
     if kind == "tight" and layout.steps > layout.free + 1:

@@ -30,6 +30,23 @@ class Bound(Form):
     """``L = C + p a**kappa + q b**mu``, with the distance a and the noise b of a bound.
 
     The steps of the bound are the learning rates that weights feel, `effective_rates`.
+
+    Parameters
+    ----------
+    kind : {"tight", "last", "average"}, default "tight"
+        Which bound.
+    weight_decay, weight_rms : float or "fit", default 0.1 and 0.02
+        As for `effective_rates`.
+    kappa, mu : float or "fit", default "fit"
+        The exponents; ``mu="kappa"`` for one in both places.
+    norms : {"constant", "logged", "power"}, default "constant"
+        The gradient norms of the bound; those of "power" are ``lr**-nu``.
+
+    Examples
+    --------
+    >>> form = Bound(mu=1.0)
+    >>> form.size, [each.name for each in form.free]
+    (4, ['kappa'])
     """
 
     name: ClassVar[str] = "bound"
@@ -93,8 +110,12 @@ class Bound(Form):
 
     def columns(self, features: Float, values: Values) -> Float:
         distance, noise = features
-        mu = values["kappa" if self.mu == "kappa" else "mu"]
-        return np.stack([np.ones_like(noise), distance ** values["kappa"], noise**mu], axis=-1)
+        kappa, mu = self.exponents(values)
+        return np.stack([np.ones_like(noise), distance**kappa, noise**mu], axis=-1)
+
+    def exponents(self, values: Values) -> tuple[float, float]:
+        """Kappa and mu."""
+        return values["kappa"], values["kappa" if self.mu == "kappa" else "mu"]
 
     def options(self) -> dict[str, Any]:
         return asdict(self)

@@ -52,6 +52,11 @@ def load(path: str | os.PathLike[str]) -> LossLaw:
         It cannot be read.
     ValueError
         It is no loss law, or one of a later version.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> cb.laws.load("law.json").predict(cb.schedules.wsd(10_000))  # doctest: +SKIP
     """
     name = os.fspath(path)
     try:

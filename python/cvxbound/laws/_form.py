@@ -27,6 +27,11 @@ class Parameter(NamedTuple):
         Its value, where it is not fitted.
     is_shape : bool
         Whether features depend on it; if not, columns do.
+
+    Examples
+    --------
+    >>> Parameter("kappa", low=0.02, high=4.0, starts=(0.3, 0.6)).fixed is None
+    True
     """
 
     name: str
@@ -38,7 +43,23 @@ class Parameter(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What a law knows of a run, or of a schedule: learning rates, norms, and where to look."""
+    """What a law knows of a run, or of a schedule.
+
+    Parameters
+    ----------
+    lr : ndarray of float64, shape (T,)
+        Absolute learning rates.
+    norms : ndarray of float64, shape (T,), or None
+        Gradient norms.
+    at : ndarray of int64, shape (n,)
+        The 1-based steps to look at.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Trace(np.full(10, 1e-3), None, np.array([5, 10])).at.tolist()
+    [5, 10]
+    """
 
     lr: Float  # (T,)
     norms: Float | None  # (T,)
@@ -46,7 +67,16 @@ class Trace(NamedTuple):
 
 
 class Form(abc.ABC):
-    """A loss law without its numbers: ``loss = columns @ coefficients``, coefficients >= 0."""
+    """A loss law without its numbers: ``loss = columns @ coefficients``, coefficients >= 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cvxbound.laws import Omega
+    >>> trace = Trace(np.full(10, 1e-3), None, np.array([5, 10]))
+    >>> Omega().columns(Omega().features(trace, {}), {}).shape
+    (2, 3)
+    """
 
     name: ClassVar[str]
     coefficients: ClassVar[tuple[str, ...]]

@@ -45,6 +45,11 @@ class Prediction(NamedTuple):
         What is expected after them.
     low, high : float or ndarray of float64
         The ends of the interval; NaN where the law was fitted without replicates.
+
+    Examples
+    --------
+    >>> Prediction(step=1000, loss=3.2, low=3.19, high=3.22).loss
+    3.2
     """
 
     step: Int | int
@@ -66,6 +71,11 @@ class BestRate(NamedTuple):
         An interval for `lr`; NaN where the law was fitted without replicates.
     at_edge : bool
         Whether it is an end of the range that was searched: the loss falls beyond it.
+
+    Examples
+    --------
+    >>> BestRate(lr=1e-3, loss=3.2, low=8e-4, high=1.2e-3, at_edge=False).lr
+    0.001
     """
 
     lr: float
@@ -92,7 +102,7 @@ class LossLaw:
     left_out : tuple of float
         Quantiles of the relative errors on runs that were left out of a fit.
     errors : dict
-        How far it is from the losses it was fitted to: `errors` of cvxbound.laws.
+        How far it is from the losses it was fitted to: `cvxbound.laws.errors`.
     runs : tuple of dict
         The runs it was fitted to: name, steps, peak, losses.
     split : str
@@ -102,10 +112,15 @@ class LossLaw:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import cvxbound as cb
-    >>> runs = cb.logs.load("examples/train/logs/*.csv")  # doctest: +SKIP
-    >>> law = cb.fit(runs)  # doctest: +SKIP
-    >>> law.predict(cb.schedules.wsd(10_000, cooldown=0.2), lr=1e-3).loss  # doctest: +SKIP
+    >>> lr, at = cb.schedules.wsd(1000, warmup=50).eta * 1e-3, np.arange(60, 1001, 20)
+    >>> a, b = cb.terms(lr, kind="tight", at=at)
+    >>> law = cb.fit(cb.logs.Run("wsd", lr, at, 2 + a**0.5 + 50 * b), replicates=0)
+    >>> law.predict(cb.schedules.cosine(1000, warmup=50)).step
+    1000
+    >>> law.lr, law.fitted
+    (0.001, ('kappa', 'mu', 'C', 'p', 'q'))
     """
 
     form: Form
@@ -273,6 +288,72 @@ class LossLaw:
         least = min(row["loss"] for row in rows)
         rows = [{**row, "behind": row["loss"] - least} for row in rows]
         return sorted(rows, key=lambda row: float(row["loss"]))
+
+    def optimize(
+        self,
+        steps: int,
+        *,
+        fixed_prefix: ArrayLike | Run | None = None,
+        monotone: bool | int = False,
+        max_step: float | None = None,
+        warmup: int | float = 0,
+        final: float = 0.0,
+        start: ArrayLike | None = None,
+        max_iterations: int = 2000,
+        nthreads: int | None = None,
+    ) -> Schedule:
+        """Find the schedule that ends at the least predicted loss, base learning rate included.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps T.
+        fixed_prefix : array_like or Run, optional
+            The absolute learning rates of the first steps, which stay as they are: the part of a
+            run already done.
+        monotone, warmup, final, start, max_iterations, nthreads
+            As for `cvxbound.optimize`.
+        max_step : float, optional
+            The largest learning rate that a free step may have.
+
+        Returns
+        -------
+        Schedule
+            Its peak is 1, or its first steps are `fixed_prefix`. ``params`` has ``lr``, the base
+            learning rate; ``loss``, the prediction after the last step; ``optimum``, that of the
+            best schedule without constraints; ``evaluations``; and ``converged``.
+
+        Raises
+        ------
+        ImportError
+            SciPy is missing.
+        TypeError, ValueError
+            For a law that has no best schedule (only "bound" with constant norms has, and only
+            where p and q are positive), and as for `cvxbound.optimize`.
+
+        Notes
+        -----
+        A law is fitted to schedules that people use, and knows little of others: constraints such
+        as ``warmup=`` and ``max_step=``, or a `monotone` one, keep a design near them. T = 2000
+        takes a second, 1e5 half a minute.
+        """
+        from ._design import design
+
+        prefix = fixed_prefix.lr if isinstance(fixed_prefix, Run) else fixed_prefix
+        return design(
+            self.form,
+            self.values,
+            self.coefficients,
+            steps,
+            fixed_prefix=prefix,
+            monotone=monotone,
+            max_step=max_step,
+            warmup=warmup,
+            final=final,
+            start=start,
+            max_iterations=max_iterations,
+            nthreads=nthreads,
+        )
 
     def summary(self, interval: float = 0.9) -> str:
         """Return what was fitted, in words.

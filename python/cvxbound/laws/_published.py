@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from .._arrays import ratio_to_peak
 from ._bound import terms_of
 from ._form import Form, Parameter, Trace, Values
 
@@ -23,6 +24,11 @@ class Omega(Form):
 
     Schaipp, Hägele, Taylor, Simsekli, Bach, ICML 2025 (arXiv 2501.18965), Theorem 1: the loss is
     affine in the bound, whose constants D and G are in p and q.
+
+    Examples
+    --------
+    >>> Omega().size, Omega().coefficients
+    (3, ('C', 'p', 'q'))
     """
 
     name: ClassVar[str] = "omega"
@@ -49,12 +55,26 @@ class Annealing(Form):
     S1 is the sum of the learning rates; the momentum is ``m[k] = decay m[k-1] + lr[k-1] - lr[k]``,
     from the peak on. Tissue, Wang, Wang, Scaling Law with Learning Rate Annealing (arXiv
     2408.11029), with their decay of 0.999.
+
+    Parameters
+    ----------
+    decay : float, default 0.999
+        That of the momenta, in [0, 1).
+
+    Examples
+    --------
+    >>> [each.name for each in Annealing().free]
+    ['alpha']
     """
 
     name: ClassVar[str] = "annealing"
     coefficients: ClassVar[tuple[str, ...]] = ("L0", "A", "B")
 
     decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        if ratio_to_peak(self.decay, "decay") == 1:
+            raise ValueError("decay must be below 1: momenta would never fade")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -84,6 +104,11 @@ class MultiPower(Form):
     the peak. Luo et al., A Multi-Power Law for Loss Curve Prediction Across Learning Rate
     Schedules, ICLR 2025 (arXiv 2503.12811). More than 1000 changes of the learning rate are summed
     in groups.
+
+    Examples
+    --------
+    >>> MultiPower().size, [each.name for each in MultiPower().free]
+    (7, ['alpha', 'beta', 'gamma', 'c'])
     """
 
     name: ClassVar[str] = "multi-power"

@@ -1,8 +1,10 @@
 """Training logs: which learning rate and which loss a run had at each step.
 
-`load` reads runs, into one normal form, `Run`. Reads CSV, TSV, JSON and JSON lines with the
-standard library, and tables that are already in memory
-(a dict of columns, a list of dicts, a pandas or polars frame) without importing their packages.
+`load` reads runs into one normal form, `Run`, and `table` writes that down; `read`,
+`learning_rates` and `losses` are the steps on the way. CSV, JSON, JSON lines, event files of
+TensorBoard and the output of Megatron are read with the standard library, parquet with polars (the
+extra ``logs``), and tables that are already in memory (a dict of columns, a list of dicts, a pandas
+or polars frame) without importing their packages.
 
 One rule splices a resumed run within a file and a run with its continuation across files: rows
 count in the order in which they were written, and a row replaces every earlier row at its own step

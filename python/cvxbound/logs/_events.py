@@ -65,6 +65,8 @@ def events_content(files: Mapping[str, bytes]) -> Content:
                 table.add(step, tag, value)
         if not whole:
             notes.append(f"the last record of {Path(path).name}, which is incomplete, left out")
+    if not table.step:
+        raise ValueError(f"{next(iter(files))}: no scalars in it")
     return Content(table.columns(), step="step", notes=tuple(notes))
 
 

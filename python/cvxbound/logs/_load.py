@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -122,11 +122,11 @@ def load(
     Notes
     -----
     Every step has a learning rate. Between rows it is on the line that joins them. Before the first
-    row it is the warm-up, if `warmup` is given. Otherwise, if the learning rate rises at first, it
-    is on the line through the first two rows, and not below zero; if the log starts within two
-    rows' usual distance, it is that of the first row; and if neither, the log is refused. Losses
-    after the last learning rate are kept within one row's usual distance: the learning rate is on
-    the line through the last two rows, and not below zero.
+    row it is a warm-up, if `warmup` is given. Otherwise the first row must be within twice the
+    usual distance of rows from the start; the learning rate is then on the line through the first
+    two rows if they rise, and not below zero, and else that of the first row. Losses after the last
+    learning rate are kept within the usual distance of rows: the learning rate is on the line
+    through the last two, and not below zero.
 
     Time and memory are linear in the size of the logs and in the number of steps.
 
@@ -138,7 +138,7 @@ def load(
     >>> run.lr.tolist(), run.loss.tolist()
     ([0.2, 0.2, 0.2, 0.1, 0.05], [9.0, 8.0, 7.5, 7.0, 6.0])
     >>> print(*run.notes, sep="\n")
-    in 2 pieces: table, table
+    in 2 pieces: table; table
     LR of 5 rows, one every step
     resumed at step 3: 2 learning rates and 2 losses replaced
     """
@@ -179,60 +179,56 @@ class _Assembly:
         self.splits = list(dict.fromkeys(label for each in prepared for label in each.splits))
         self.options = options
         self.source = logs[-1].source
-        self.rated = [False] * len(logs)  # which of the logs have learning rates
+        # Where learning rates are logged, these three say so:
+        self.rated = [False] * len(logs)  # which of the logs have some
+        self.attempts: Rows | None = None  # all of them, those of a run that was resumed too
+        self.first = 1 if options.first_step is None else int(options.first_step)
         self.notes: list[str] = []
 
     def run(self) -> Run:
         self._note_records()
         columns, split = self._loss_columns()
         losses = stated(self.logs, columns, nan=True)
-        rates: Series | None = None
-        resumed = None
-        if isinstance(self.options.lr, (str, type(None))):
-            rates, resumed = self._rates(self.options.lr)
-            first = rates.first_step
-        else:
+        rates = self._rates() if isinstance(self.options.lr, (str, type(None))) else None
+        if rates is None:
             check_order(self.logs, losses)
-            first = 1 if self.options.first_step is None else int(self.options.first_step)
-        self._note_resumption(resumed, losses)
-        losses = self._spliced(losses, resumed, first)
+        if self.first != 1:
+            self.notes.append(f"step 1 is what the log calls {self.first}")
+        self._note_resumption(losses)
+        losses = self._spliced(losses)
         if not losses.label.size:
             raise ValueError(
                 f"{self.source}: no loss is left, as later learning rates replace them all; pass "
                 "the pieces in the order of training"
             )
-        if rates is None:
-            lr = self._given_rates()
-        else:
-            lr = self._every_step(rates, int(losses.label[-1]))
-        losses = self._finite(self._within(losses, lr.size, first), columns, first)
-        if rates is not None:
-            silent = int(np.count_nonzero(~np.isin(rates.step, losses.label)))
-            if silent:
-                self.notes.append(f"{silent} of the {rates.step.size} rows without a {split} loss")
+        end = int(losses.label[-1])
+        lr = self._given_rates() if rates is None else self._every_step(rates, end)
+        losses = self._finite(self._within(losses, lr.size), columns)
+        if rates is not None and (silent := np.setdiff1d(rates.step, losses.label).size):
+            self.notes.append(f"{silent} of the {rates.step.size} rows without a {split} loss")
         return Run(
             self.logs[-1].name or Path(self.source).stem,
             lr,
             losses.label,
             losses.value,
             split,
-            self._norms(resumed, lr.size, first),
+            self._norms(lr.size),
             tuple(self.notes),
         )
 
-    def _spliced(self, rows: Rows, resumed: Rows | None, first: int) -> Rows:
+    def _spliced(self, rows: Rows) -> Rows:
         """Return the rows that no later one replaces, at the steps 1, 2, ..."""
-        kept = _taken(rows, self._kept(rows, resumed))
-        return kept._replace(label=kept.label - first + 1)
+        kept = _taken(rows, self._kept(rows))
+        return kept._replace(label=kept.label - self.first + 1)
 
-    def _kept(self, rows: Rows, resumed: Rows | None) -> NDArray[np.bool_]:
+    def _kept(self, rows: Rows) -> NDArray[np.bool_]:
         """Tell which rows later ones leave, be they at the same steps or of a resumed run.
 
         A log without learning rates belongs to no attempt: only its own kind replaces it.
         """
         ends = np.cumsum([log.step.size for log in self.logs])
         free = ~np.array(self.rated)[np.searchsorted(ends, rows.order, side="right")]
-        return survivors(rows.label, resumed, np.where(free, ends[-1], rows.order))
+        return survivors(rows.label, self.attempts, np.where(free, ends[-1], rows.order))
 
     def _columns(self, known: Names, given: str | None) -> list[str | None]:
         """Choose a column of each log, None where it has none or nothing is in it."""
@@ -243,33 +239,41 @@ class _Assembly:
             found.append(name if name is not None and log.said(name).any() else None)
         return found
 
-    def _rates(self, given: str | None) -> tuple[Series, Rows]:
+    def _rates(self) -> Series:
+        """Read the learning rates, and find out which step is the first."""
+        given = self.options.lr
+        assert given is None or isinstance(given, str)
         columns = self._columns(LR, given)
         check_rates(self.logs, columns)
         if not any(columns):
             self._refuse_column(LR, given, ", or pass lr= the learning rates of all steps")
+        rates, self.attempts = spliced_rates(self.logs, columns, self.options.first_step)
         self.rated = [name is not None for name in columns]
-        rates, rows = spliced_rates(self.logs, columns, self.options.first_step)
+        self.first = rates.first_step
         check_length(rates)
         if not rates.value.any():
             raise ValueError(f"{self.source}: no learning rate is positive")
-        every, longest = usual_spacing(rates)
-        self.notes.append(
-            rows_note(
-                rates.step.size, every, longest, int(np.ptp(rates.step)) + 1 - rates.step.size
-            )
-        )
-        gaps = np.diff(rates.step)
-        for at in np.flatnonzero(gaps > _LONG_GAP * every).tolist():
-            self.notes.append(
-                f"no LR logged for {gaps[at]} steps from step {rates.step[at]} on (usually "
-                f"{spacing_note(every)})"
-            )
+        self._note_spacing(rates)
         if rates.open_ended:
             self.notes.append(open_end_note(rates.open_ended))
-        return rates, rows
+        return rates
 
-    def _refuse_column(self, known: Names, given: str | None, otherwise: str = "") -> None:
+    def _note_spacing(self, rates: Series) -> None:
+        every, longest = usual_spacing(rates)
+        interpolated = int(np.ptp(rates.step)) + 1 - rates.step.size
+        self.notes.append(rows_note(rates.step.size, every, longest, interpolated))
+        gaps = np.diff(rates.step)
+        if longest > _LONG_GAP * every:
+            start = rates.step[np.argmax(gaps)]
+            others = int(np.count_nonzero(gaps > _LONG_GAP * every)) - 1
+            self.notes.append(
+                f"no LR logged for {longest} steps from step {start} on (usually "
+                f"{spacing_note(every)})"
+                + f", nor in {counted(others, 'other gap')}"
+                * (others > 0)
+            )
+
+    def _refuse_column(self, known: Names, given: str | None, otherwise: str = "") -> NoReturn:
         """Say why no log has a column with anything in it."""
         log = self.logs[-1]
         name = given or next(iter(look(log.names, known)), None)
@@ -312,11 +316,10 @@ class _Assembly:
                 return columns, label
             if count:
                 few = columns, label
-        if few:
-            return few
-        known, column = self._loss_names(labels[0])
-        self._refuse_column(LOSS if len(labels) > 1 else known, column)
-        raise AssertionError
+        if few is None:
+            known, column = self._loss_names(labels[0])
+            self._refuse_column(LOSS if len(labels) > 1 else known, column)
+        return few
 
     def _splits(self) -> list[str]:
         """Return what losses may have been measured on, validation first."""
@@ -334,23 +337,23 @@ class _Assembly:
         known = {"val": VAL_LOSS, "train": TRAIN_LOSS}.get(label, LOSS)
         return known, self.options.loss
 
-    def _within(self, losses: Rows, last: int, first: int) -> Rows:
+    def _within(self, losses: Rows, last: int) -> Rows:
         """Leave out losses before the first step and after the last one."""
         early, late = losses.label < 1, losses.label > last
         if early.any():
-            self.notes.append(f"{_losses(early)} before the first step ({first}) left out")
+            self.notes.append(f"{_losses(early)} before step 1 left out")
         if late.any():
             self.notes.append(
-                f"{_losses(late)} after the last learning rate (step {last + first - 1}) left out"
+                f"{_losses(late)} after the last learning rate (step {last}) left out"
             )
         if (early | late).all():
             raise ValueError(
                 f"{self.source}: no loss is within the steps that have a learning rate, "
-                f"{first}..{last + first - 1}"
+                f"{self.first}..{last + self.first - 1}"
             )
         return _taken(losses, ~(early | late))
 
-    def _finite(self, losses: Rows, columns: Sequence[str | None], first: int) -> Rows:
+    def _finite(self, losses: Rows, columns: Sequence[str | None]) -> Rows:
         """Drop or refuse losses that are not finite; at the end they are inf."""
         finite = np.isfinite(losses.value)
         if finite.all():
@@ -361,7 +364,7 @@ class _Assembly:
         between = ~finite
         between[tail:] = False
         if between.any() and not self.options.skip_nan:
-            self._refuse_loss(losses, columns, int(np.flatnonzero(between)[0]), finite, first)
+            self._refuse_loss(losses, columns, int(np.flatnonzero(between)[0]), finite)
         if between.any():
             self.notes.append(f"{_losses(between)} not finite, dropped")
         if tail < finite.size:
@@ -373,22 +376,18 @@ class _Assembly:
         return _taken(losses._replace(value=value), ~between)
 
     def _refuse_loss(
-        self, losses: Rows, columns: Sequence[str | None], at: int, finite: Any, first: int
-    ) -> None:
-        after = losses.label[at + int(np.argmax(finite[at:]))] + first - 1
-        row = int(losses.order[at])
-        for log, name in zip(self.logs, columns, strict=True):
-            if row < log.step.size:
-                assert name is not None
-                step = losses.label[at]
-                cut = f", and cut the run with .until({step - 1})" if at else ""
-                log.refuse(
-                    row,
-                    name,
-                    f"the loss is {losses.value[at]} at step {step + first - 1}, and finite again "
-                    f"at step {after}; drop such rows with skip_nan=True{cut} if it diverged",
-                )
-            row -= log.step.size
+        self, losses: Rows, columns: Sequence[str | None], at: int, finite: NDArray[np.bool_]
+    ) -> NoReturn:
+        step, after = losses.label[[at, at + int(np.argmax(finite[at:]))]] + self.first - 1
+        starts = np.cumsum([0, *(log.step.size for log in self.logs)])
+        which = int(np.searchsorted(starts, losses.order[at], side="right")) - 1
+        cut = f", and cut the run with .until({losses.label[at] - 1})" if at else ""
+        self.logs[which].refuse(
+            int(losses.order[at] - starts[which]),
+            str(columns[which]),
+            f"the loss is {losses.value[at]} at step {step}, and finite again at step {after}; "
+            f"drop such rows with skip_nan=True{cut} if it diverged",
+        )
 
     # --- learning rates of every step -------------------------------------------------------------
 
@@ -421,7 +420,7 @@ class _Assembly:
             self.notes.append(f"LR of the first {count} assumed: warmup={warmup}")
             return before_the_log(rates, float(value.max()), warmup, None, None)
         if start - 1 > _LATE * every:
-            first = rates.first_step
+            first = self.first
             raise ValueError(
                 f"{self.logs[0].source}: the first learning rate is at step {start + first - 1}; "
                 f"steps {first}..{start + first - 2} are unknown: give warmup=, or the earlier "
@@ -435,7 +434,7 @@ class _Assembly:
 
     # --- the rest ---------------------------------------------------------------------------------
 
-    def _norms(self, resumed: Rows | None, last: int, first: int) -> Float | None:
+    def _norms(self, last: int) -> Float | None:
         """Return the gradient norm of each step, if there is one."""
         given = self.options.grad_norm
         found = {name for log in self.logs for name in look(log.names, GRAD_NORM)}
@@ -450,7 +449,7 @@ class _Assembly:
             if given is not None:
                 self._refuse_column(GRAD_NORM, given)
             return None
-        rows = self._spliced(stated(self.logs, columns, nan=True), resumed, first)
+        rows = self._spliced(stated(self.logs, columns, nan=True))
         good = (rows.value > 0) & (rows.value < np.inf)
         if not good.all():
             bad = counted(int(np.count_nonzero(~good)), "gradient norm")
@@ -469,26 +468,26 @@ class _Assembly:
 
     def _note_records(self) -> None:
         if len(self.logs) > 1:
-            names = ", ".join(Path(log.source).name for log in self.logs)
+            names = "; ".join(Path(log.source).name for log in self.logs)
             self.notes.append(f"in {len(self.logs)} pieces: {names}")
         for log in self.logs:
             self.notes += log.notes
 
-    def _note_resumption(self, rates: Rows | None, losses: Rows) -> None:
+    def _note_resumption(self, losses: Rows) -> None:
         """Say what later rows replace: rows at the same step, and those of an earlier attempt."""
-        attempts = losses if rates is None else rates
+        attempts = losses if self.attempts is None else self.attempts
         back = np.flatnonzero(np.diff(attempts.label) < 0)
         replaced = []
-        for rows, what in ((rates, "learning rate"), (losses, "loss")):
+        for rows, what in ((self.attempts, "learning rate"), (losses, "loss")):
             if rows is None:
                 continue
-            gone = ~self._kept(rows, rates)
+            gone = ~self._kept(rows)
             again = np.append(rows.label[1:] == rows.label[:-1], False) & gone
-            self._note_duplicates(rows, again, what)
+            self._note_duplicates(rows._replace(label=rows.label - self.first + 1), again, what)
             count = int(np.count_nonzero(gone & ~again))
             replaced += [counted(count, what)] * (count > 0)
         if replaced:
-            at = sorted(set(attempts.label[back + 1].tolist()))
+            at = sorted(set((attempts.label[back + 1] - self.first + 1).tolist()))
             steps = ", ".join(map(str, at[:3])) + ", ..." * (len(at) > 3)
             where = f"resumed at step {steps}" if at else "out of order"
             self.notes.append(f"{where}: {' and '.join(replaced)} replaced")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
@@ -128,16 +128,15 @@ class Log:
         """Raise a ValueError about one cell: the file, the line, the column and what is wrong."""
         raise ValueError(f"{self.source}, {self.unit} {self.places[row]}, column {name!r}: {why}")
 
-    def only(self, rows: NDArray[np.intp], name: str = "") -> Log:
-        """Return the log of some of the rows, in the order given: those of the run `name`."""
+    def only(self, rows: NDArray[np.intp]) -> Log:
+        """Return the log of some of the rows, in the order given."""
         if rows.size == self.step.size and (np.diff(rows) == 1).all():
-            return replace(self, name=name or self.name)
+            return self
         return replace(
             self,
             step=self.step[rows],
             cells=Lazy(self.cells, lambda key: _chosen(self.cells[key], rows)),
             places=_chosen(self.places, rows),
-            name=name or self.name,
         )
 
 
@@ -178,6 +177,8 @@ class Texts(NamedTuple):
 def texts(cells: Sequence[Any]) -> Texts:
     """Read a column of few texts; blank ones are an empty text."""
     cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    if not all(isinstance(cell, Hashable) for cell in cells):
+        cells = list(map(str, cells))
     known = {cell: _text(cell) for cell in dict.fromkeys(cells)}
     number = {label: i for i, label in enumerate(dict.fromkeys(known.values()))}
     code = {cell: number[label] for cell, label in known.items()}

@@ -243,13 +243,19 @@ def _rows(run: Run) -> dict[str, NDArray[Any]]:
     loss = np.full(run.steps, np.nan)
     loss[run.step - 1] = run.loss
     return {
-        "run": np.full(run.steps, run.name, object),
+        "run": _texts(run.name, run.steps),
         "step": np.arange(1, run.steps + 1),
         "lr": run.lr,
         "loss": loss,
-        "split": np.full(run.steps, run.split, object),
+        "split": _texts(run.split, run.steps),
         "grad_norm": np.full(run.steps, np.nan) if run.grad_norm is None else run.grad_norm,
     }
+
+
+def _texts(text: str, count: int) -> NDArray[Any]:
+    column = np.empty(count, object)
+    column.fill(text)  # np.full would drop a NUL at the end
+    return column
 
 
 def _vector(x: ArrayLike, what: str) -> Float:
@@ -313,8 +319,8 @@ def _risen(loss: Float) -> int:
     width = min(5, loss.size // 2 * 2 - 1)
     median = np.median(np.lib.stride_tricks.sliding_window_view(loss, width), axis=1)
     least = median.min()
-    # Half of the differences of neighbours are beyond 0.954 standard deviations of one loss.
-    noise = np.median(np.abs(np.diff(loss))) / 0.954
+    # Half of the second differences, which no trend enters, are beyond 1.652 standard deviations.
+    noise = np.median(np.abs(np.diff(loss, 2))) / 1.652
     limit = least + max(0.2 * abs(least), 0.1 * (median[0] - least)) + 4 * noise
     below = np.flatnonzero(loss <= limit)
     count = loss.size - (int(below[-1]) + 1 if below.size else 0)

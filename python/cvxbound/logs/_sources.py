@@ -81,7 +81,13 @@ def _logs(source: object, step: str | None, run: str | None) -> list[Log]:
 
 def _logs_of(source: object, step: str | None, run: str | None) -> list[Log]:
     name, content = content_of(source)
-    return [log for part in _by_prefix(content) for log in _by_run(log_of(name, part, step), run)]
+    parts = _by_prefix(content)
+    names = [name if len(parts) == 1 else _run_source(name, part.name) for part in parts]
+    return [
+        log
+        for name, part in zip(names, parts, strict=True)
+        for log in _by_run(log_of(name, part, step), run)
+    ]
 
 
 def _runs_below(folder: str) -> dict[str, str]:
@@ -114,7 +120,17 @@ def _by_run(log: Log, run: str | None) -> list[Log]:
         row = int(np.argmax(runs.code == runs.labels.index("")))
         log.refuse(row, name, "the run has no name")
     rows = np.split(np.argsort(runs.code, kind="stable"), np.cumsum(np.bincount(runs.code))[:-1])
-    return [log.only(chosen, label) for chosen, label in zip(rows, runs.labels, strict=True)]
+    if len(rows) == 1:
+        return [replace(log, name=runs.labels[0])]
+    return [
+        replace(log.only(chosen), name=label, source=_run_source(log.source, label))
+        for chosen, label in zip(rows, runs.labels, strict=True)
+    ]
+
+
+def _run_source(source: str, run: str) -> str:
+    """Return how errors call one of several runs of a source."""
+    return f"{source}, run {run!r}"
 
 
 def _grouped(logs: list[list[Log]]) -> list[list[Log]]:

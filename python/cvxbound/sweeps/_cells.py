@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +29,6 @@ _SAMPLE = 4  # kernels of a piece that are walked to verify the others
 _SHARE = 0.05  # of the steps of a piece that the walks of the sample may take, beyond the first
 _LONGEST = 10**8  # steps of a schedule that is walked to verify others: a tenth of a second,
 _LONGEST_SEARCH = 2**18  # and where its last step is free
-_LONGEST_ON_GPU = 20_000  # steps of a schedule whose last step is searched there, by many walks
 _AGREEMENT = 1e-11
 _MOST_STEPS = 2**22  # of schedules of functions that are evaluated together
 
@@ -206,28 +204,36 @@ def _horizons(plan: Plan, steps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _verified(plan: Plan, cells: Cells, nthreads: int | None) -> Pair:
-    """The terms of schedules made of segments, compared to walks of a few of them."""
+    """The terms of schedules made of segments, compared to walks of a few of them.
+
+    Where none is short enough to be walked, a GPU is at least compared to the processor.
+    """
     found = _native(plan, cells, "auto", nthreads)
     for i, kind in enumerate(plan.kinds):
+        exact, method, how = plan, "direct", "walked"
         longest = _LONGEST_SEARCH if has_free_step([kind], plan.last_step) else _LONGEST
         sample = _sample(cells, longest)
+        if not sample.size and plan.device != "cpu":
+            exact, method, how = plan.on("cpu"), "auto", "computed by the processor"
+            longest = int(cells.each("steps").max())
+            sample = _sample(cells, longest)
         if not sample.size:
             continue
         some = cells.pick(sample)
-        walked = _native(plan, some, "direct", nthreads, [i])
-        if _agree(plan, some, i, found.pick(sample), walked):
+        if _agree(plan, some, i, found.pick(sample), _native(exact, some, method, nthreads, [i])):
             continue
         log.warning(
             "%s: the fast evaluation of %s is off in one of these cells: %s; all around them that "
-            "are not longer than %d steps are walked instead",
+            "are not longer than %d steps are %s instead",
             plan.family.name,
             kind,
             ", ".join(plan.in_words(int(kernel)) for kernel in some.kernels),
             longest,
+            how,
         )
         short = np.flatnonzero(cells.each("steps") <= longest)
-        walked = _native(plan, cells.pick(short), "direct", nthreads, [i])
-        for ours, theirs in zip(found, walked, strict=True):
+        corrected = _native(exact, cells.pick(short), method, nthreads, [i])
+        for ours, theirs in zip(found, corrected, strict=True):
             ours[i, short] = theirs[i]
     return found
 
@@ -273,7 +279,9 @@ def _native(
     kinds: Sequence[int] | None = None,
 ) -> Pair:
     """The terms of cells whose schedules the compiled core makes; of some kinds only."""
-    result, longest = Pair.empty(plan, cells.kernels.size), int(cells.each("steps").max())
+    result = Pair.empty(plan, cells.kernels.size)
+    on_gpu = plan.device != "cpu" and method != "direct"  # the processor walks, to verify a GPU
+    split = _split_on_gpu if on_gpu else _backend.segment_split
     for group, params in _groups(plan, cells):
         some = cells.pick(group)
         if callable(params.get("shape")):
@@ -284,8 +292,6 @@ def _native(
         for i in range(len(plan.kinds)) if kinds is None else kinds:
             kind = plan.kinds[i]
             is_free = has_free_step([kind], plan.last_step)
-            walked = longest if is_free and kind != "average" else 0
-            split = _split(plan, method, nthreads, walked)
             result.distance[i, group], result.noise[i, group] = split(
                 table,
                 horizons,
@@ -293,20 +299,30 @@ def _native(
                 last_step=plan.last_step,
                 weight=weight if is_free else None,
                 method=method,
+                nthreads=nthreads,
             )
     return result
 
 
-def _split(
-    plan: Plan, method: str, nthreads: int | None, walked: int
-) -> Callable[..., tuple[Float, Float]]:
-    """What computes the terms of segments; what a GPU found is verified by the processor.
-
-    A GPU searches a last step by walks, of at most `walked` steps; the processor need not walk.
-    """
-    if plan.device == "cpu" or method == "direct" or walked > _LONGEST_ON_GPU:
-        return functools.partial(_backend.segment_split, nthreads=nthreads)
-    return _device.segment_split
+def _split_on_gpu(
+    table: NDArray[np.void],
+    horizons: NDArray[np.int64],
+    *,
+    weight: Float | None,
+    nthreads: int | None,
+    **options: str,
+) -> tuple[Float, Float]:
+    """As `_backend.segment_split`, which computes what a GPU leaves out: where no way is short."""
+    found = _device.segment_split(table, horizons, weight=weight, **options)
+    left = np.flatnonzero((np.isnan(found[0]) & (horizons > 0)).any(axis=-1))
+    if left.size:
+        weight = None if weight is None else weight[left]
+        rest = _backend.segment_split(
+            table[left], horizons[left], weight=weight, nthreads=nthreads, **options
+        )
+        for ours, theirs in zip(found, rest, strict=True):
+            ours[left] = theirs
+    return found
 
 
 def _groups(plan: Plan, cells: Cells) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
