@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import cvxbound as cb
 from cvxbound import laws, logs
 
 if TYPE_CHECKING:
@@ -95,8 +94,8 @@ def fitted_and_scored(
     shared: bool = False,
     replicates: int = 0,
 ) -> tuple[LossLaw, list[Row]]:
-    """Fit a law and score it on other runs, without the losses that they share if `shared` is not."""
-    law = cb.laws.fit(fitted, replicates=replicates, **LAWS[name])
+    """Fit a law and score it on other runs: without the losses that they share, or with them."""
+    law = laws.fit(fitted, replicates=replicates, **LAWS[name])
     known = () if shared else fitted
     return law, laws.score(law, list(tested), fitted=known, after=after)
 
