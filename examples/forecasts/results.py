@@ -50,8 +50,8 @@ MPL_WARMUP = 2160
 LLAMA_LARGEST = 2e-3
 LLAMA_FITTED = 25_000  # steps of the longest run that laws are fitted to
 LLAMA_AFTER = 3_000  # steps, from which losses count
-# Left out of all tables of llama_runs: multi-power, whose sum takes millions of terms for each number
-# that is tried. And of the table of every split: what is slow, since features are fitted too.
+# No table of llama_runs has multi-power, whose sums take millions of terms for each number
+# tried. That of every split leaves out what is slow too: laws whose features are fitted.
 RATE_LAWS = [name for name in LAWS if name != "multi-power"]
 SPLIT_LAWS = [name for name in RATE_LAWS if "fitted" not in name and "power" not in name]
 
