@@ -77,11 +77,11 @@ def groups(runs: Sequence[Run], split: Split) -> tuple[str, list[Group]]:
         how, labels = "labels", _given(split, len(runs))
     distinct = list(dict.fromkeys(labels))
     if len(distinct) < 2:
-        only = f", {distinct[0]}" if distinct else ""
+        few = counted(len(runs), "run")
+        got = f"got {few}" if len(runs) < 2 else f"all {few} are of one group, {distinct[0]}"
         raise ValueError(
-            f"split={how!r} holds out one group at a time and fits the others, but "
-            f"{counted(len(runs), 'run')} make {counted(len(distinct), 'group')}{only}: give runs "
-            "that differ, or another split"
+            f"split={how!r} holds out one group of runs and fits the others, in turn; {got}: "
+            "give runs that differ, or another split"
         )
     if how == "horizon":
         return how, _longer(runs, labels)

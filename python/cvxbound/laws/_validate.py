@@ -225,6 +225,13 @@ def score(
     ------
     TypeError, ValueError
         What `LossLaw.predict` raises.
+
+    Examples
+    --------
+    >>> import cvxbound as cb
+    >>> runs = cb.logs.load("examples/train/logs/*.csv")  # doctest: +SKIP
+    >>> law = cb.fit(runs[:3])  # doctest: +SKIP
+    >>> score(law, runs[3:], fitted=runs[:3])  # doctest: +SKIP
     """
     known = _known(as_runs(fitted)) if fitted != () else frozenset()
     rows = (_row(law, run, known, after, interval) for run in as_runs(runs))
