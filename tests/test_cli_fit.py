@@ -208,7 +208,7 @@ def test_pieces_of_a_run(ask, folder, tmp_path):
     first, second = ask("fit", *argv, *QUICK)["runs"]
     assert (first["run"], second["run"]) == ("cosine", "cooldown")
     assert (second["steps"], second["losses"]) == (1200, 120)
-    assert second["notes"][0] == "in 2 pieces: stable.csv, cooldown.csv"
+    assert second["notes"][0] == "in 2 pieces: stable.csv; cooldown.csv"
 
 
 def test_columns_by_name(ask, tmp_path):
