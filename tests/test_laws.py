@@ -382,6 +382,7 @@ def test_the_best_rate_is_the_best_of_a_dense_grid(law):
     assert best.lr == pytest.approx(rates[int(np.argmin(losses))], rel=0.02)
     assert best.low <= best.lr * 1.05
     assert not best.at_edge
+    assert best.extrapolated == (abs(math.log(best.lr / 1e-3)) > 0.01)
 
 
 def test_a_best_rate_beyond_the_range_is_said_to_be(law):

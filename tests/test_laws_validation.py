@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-import cvxbound as cb
 from cvxbound import laws, schedules
 from cvxbound.laws import family, score, validate
 from cvxbound.logs import Run
@@ -19,8 +18,8 @@ def made(schedule, name=None, rate=1e-3, at=None, noise=0.0, seed=0):
     """A run whose losses follow the law omega exactly, but for noise."""
     lr = rate * schedule.eta
     at = np.arange(100, lr.size + 1, 20) if at is None else at
-    found = cb.terms(lr, kind="last", last_step="free", at=at)
-    loss = 2.5 + 0.9 * found.distance + 60 * found.noise
+    form = laws.Omega()
+    loss = form.columns(form.features(laws.Trace(lr, None, at), {}), {}) @ [2.5, 0.9, 60]
     loss *= 1 + noise * np.random.default_rng(seed).standard_normal(loss.size)
     return Run(name or schedule.name, lr, at, loss)
 

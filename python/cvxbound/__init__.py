@@ -16,7 +16,7 @@ from ._results import Terms, Tuned
 from .bounds import bound, curve, terms, tune
 from .extension import Extension, extend
 from .gradients import gradient
-from .laws import LossLaw, fit
+from .laws import LossLaw, fit, validate
 from .optimization import optimize
 from .refinement import refine
 from .schedules import Schedule
@@ -50,5 +50,6 @@ __all__ = [
     "theory",
     "transfer_lr",
     "tune",
+    "validate",
     "zip",
 ]

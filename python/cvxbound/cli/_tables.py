@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .. import plot
     from .._device import Gpu
+    from ..laws import BestRate
     from ..logs import Run
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
@@ -342,7 +343,7 @@ def _forecasts_table(report: Fitting) -> RenderableType:
     best = [each.best for each in found if each.best is not None]
     if best:
         columns += [
-            ("best LR", [_number(each.lr, 3) + "*" * each.at_edge for each in best]),
+            ("best LR", [_number(each.lr, 3) + _mark(each) for each in best]),
             ("90 %\ninterval", [_interval(each.low, each.high, 3) for each in best]),
             ("loss\nthere", [_number(each.loss) for each in best]),
         ]
@@ -354,7 +355,13 @@ def _forecasts_table(report: Fitting) -> RenderableType:
     ]
     if any(each.at_edge for each in best):
         long.append("*: the end of the range that was searched; the loss falls beyond it.")
+    if any(each.extrapolated and not each.at_edge for each in best):
+        long.append("?: beyond the learning rates of the runs; a guess.")
     return Group(*parts, *([_note("\n".join(long)), ""] if long else []))
+
+
+def _mark(best: BestRate) -> str:
+    return "*" if best.at_edge else "?" if best.extrapolated else ""
 
 
 def _interval(low: float, high: float, digits: int = 4) -> str:

@@ -70,7 +70,8 @@ def _alike(law: LossLaw) -> list[str]:
     found = []
     if law.lr is not None:
         found.append(
-            f"all runs peak at the learning rate {law.lr:g}: losses at others are extrapolated"
+            f"all runs peak at the learning rate {law.lr:g}: losses at others are extrapolated, "
+            "and their intervals too narrow"
         )
     if len({run["steps"] for run in law.runs}) == 1:
         found.append(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .._arrays import Float, Int
 
 _FARTHEST = 100.0  # times the largest learning rate of the logs: no loss law reaches there
+_SAME = 1.01  # times one another: peaks of runs at one learning rate
 _RATES = 33  # that the best learning rate is looked for among, before it is refined
 _WIDEST = 10.0  # times the learning rates of the logs, where it is looked for by default
 _ERROR_DRAWS = 20  # for every replicate
@@ -71,10 +72,13 @@ class BestRate(NamedTuple):
         An interval for `lr`; NaN where the law was fitted without replicates.
     at_edge : bool
         Whether it is an end of the range that was searched: the loss falls beyond it.
+    extrapolated : bool
+        Whether it lies outside of the peak learning rates of the runs: a guess, and the interval
+        too narrow.
 
     Examples
     --------
-    >>> BestRate(lr=1e-3, loss=3.2, low=8e-4, high=1.2e-3, at_edge=False).lr
+    >>> BestRate(1e-3, 3.2, low=8e-4, high=1.2e-3, at_edge=False, extrapolated=True).lr
     0.001
     """
 
@@ -83,6 +87,7 @@ class BestRate(NamedTuple):
     low: float
     high: float
     at_edge: bool
+    extrapolated: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,9 +150,9 @@ class LossLaw:
 
     @property
     def lr(self) -> float | None:
-        """The peak learning rate of the runs, if they share one to 0.1 %."""
+        """The peak learning rate of the runs, if they share one: to 1 %, as logs are sparse."""
         peaks = [run["peak"] for run in self.runs]
-        return max(peaks) if max(peaks) <= 1.001 * min(peaks) else None
+        return max(peaks) if max(peaks) <= _SAME * min(peaks) else None
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
@@ -252,7 +257,9 @@ class LossLaw:
         if len(table) > 1:
             chosen = [_lowest(np.log(rates), losses) for losses in table[1:]]
             ends = np.exp(np.quantile(chosen, _tails(share)))
-        return BestRate(rate, loss, float(ends[0]), float(ends[1]), best in (0, _RATES - 1))
+        known = min(peaks) / _SAME <= rate <= max(peaks) * _SAME
+        at_edge = best in (0, _RATES - 1)
+        return BestRate(rate, loss, float(ends[0]), float(ends[1]), at_edge, not known)
 
     def compare(
         self,

@@ -48,6 +48,13 @@ class Validation:
         ``group`` that was held out and ``fitted``, the number of runs that the law was fitted to.
     notes : tuple of str
         Which runs were not tested, and why.
+
+    Examples
+    --------
+    >>> row = {"run": "a", "group": "a", "fitted": 2, "losses": 9, "r2": 0.9, "mae": 0.01}
+    >>> row |= {"rmse": 0.02, "worst": 0.03, "final": -0.01, "coverage": 1.0}
+    >>> Validation("bound", "run", [row])
+    <Validation of bound by run: 1 row, MAE 0.0100, worst 3.00%>
     """
 
     law: str
@@ -117,7 +124,7 @@ def validate(
         - ``"horizon"``: for every number of steps but the largest, all longer runs, and the law is
           fitted to the others; numbers of steps within 5 % of the next one are one;
         - ``"family"``: each family of schedules, `cvxbound.laws.family`;
-        - ``"lr"``: each peak learning rate; those within 0.1 % of the next one are one;
+        - ``"lr"``: each peak learning rate; those within 1 % of the next one are one;
         - a function from a run to the label of its group, or the labels, one a run: each group.
     law : str, default "bound"
         As for `fit`.
@@ -154,8 +161,9 @@ def validate(
     >>> import cvxbound as cb
     >>> def run(schedule):
     ...     lr, at = 1e-3 * schedule.eta, np.arange(100, schedule.eta.size + 1, 25)
-    ...     a, b = cb.terms(lr, kind="last", last_step="free", at=at)
-    ...     return cb.logs.Run(schedule.name, lr, at, 2.5 + 0.9 * a + 60 * b)
+    ...     form = cb.laws.Omega()
+    ...     columns = form.columns(form.features(cb.laws.Trace(lr, None, at), {}), {})
+    ...     return cb.logs.Run(schedule.name, lr, at, columns @ [2.5, 0.9, 60])
     >>> runs = [run(shape(steps, warmup=50)) for steps in (1000, 2000)
     ...         for shape in (cb.schedules.cosine, cb.schedules.linear)]
     >>> found = cb.laws.validate(runs, split="horizon", law="omega", replicates=0)
@@ -233,7 +241,7 @@ def score(
     >>> law = cb.fit(runs[:3])  # doctest: +SKIP
     >>> score(law, runs[3:], fitted=runs[:3])  # doctest: +SKIP
     """
-    known = _known(as_runs(fitted)) if fitted != () else frozenset()
+    known = _known(as_runs(fitted)) if fitted not in ((), []) else frozenset()
     rows = (_row(law, run, known, after, interval) for run in as_runs(runs))
     return [row for row in rows if row is not None]
 
