@@ -48,6 +48,13 @@ class Validation:
         ``group`` that was held out and ``fitted``, the number of runs that the law was fitted to.
     notes : tuple of str
         Which runs were not tested, and why.
+
+    Examples
+    --------
+    >>> row = {"run": "a", "group": "a", "fitted": 2, "losses": 9, "r2": 0.99, "mae": 0.02}
+    >>> row |= {"rmse": 0.03, "worst": 0.01, "final": -0.01, "coverage": None}
+    >>> Validation("omega", "run", [row])
+    <Validation of omega by run: 1 row, MAE 0.0200, worst 1.00%>
     """
 
     law: str
