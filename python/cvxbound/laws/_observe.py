@@ -121,9 +121,9 @@ def _shares(runs: Sequence[Run]) -> Float:
 
 def keys(run: Run) -> list[Key]:
     """Return what two losses share that are one: the step, the loss, and the steps before it."""
-    totals = np.cumsum(run.lr)[run.step - 1] / run.peak
+    totals = np.cumsum(run.lr)[run.step - 1]
     return [
-        (int(step), float(loss), round(float(total), 12))
+        (int(step), float(loss), float(f"{total:.10g}"))
         for step, loss, total in zip(run.step, run.loss, totals, strict=True)
     ]
 
