@@ -388,6 +388,7 @@ def test_the_best_rate_is_the_best_of_a_dense_grid(law):
 def test_a_best_rate_beyond_the_range_is_said_to_be(law):
     found = law.best_lr(SCHEDULES["wsd"], low=1e-5, high=2e-5)
     assert found.at_edge
+    assert found.high == math.inf
     assert found.lr == pytest.approx(2e-5, rel=1e-3)
     with pytest.raises(ValueError, match="low must be below high"):
         law.best_lr(SCHEDULES["wsd"], low=1.0, high=0.1)
@@ -413,6 +414,39 @@ def test_the_schedule_of_least_loss_is_predicted_to_be_so(law, runs):
     np.testing.assert_array_equal(longer.eta[:2900], runs[1].lr[:2900])
 
 
+def test_an_optimised_schedule_brings_its_learning_rate(law):
+    best = law.optimize(300)
+    assert law.predict(best).loss == pytest.approx(best.params["loss"], rel=1e-12)
+    assert best.params["lr"] <= 10 * 1e-3 * (1 + 1e-9)
+
+
+def test_what_comparisons_and_best_rates_refuse(law, runs):
+    with pytest.raises(ValueError, match="at least one schedule to compare"):
+        law.compare([])
+    with pytest.raises(TypeError, match="expected several schedules to compare"):
+        law.compare(SCHEDULES["wsd"])
+    assert law.compare(runs)[0]["schedule"] == law.compare(runs, lr="best")[0]["schedule"]
+    normed = [dataclasses.replace(run, grad_norm=np.ones(T)) for run in runs]
+    logged = laws.fit(normed, norms="logged", replicates=0)
+    with pytest.raises(ValueError, match="norms of a schedule not yet run are unknown"):
+        logged.best_lr(SCHEDULES["wsd"])
+
+
+def test_intervals_of_many_steps_are_made_in_parts(law, monkeypatch):
+    schedule = SCHEDULES["wsd"]
+    whole = law.predict(schedule, at="all")
+    monkeypatch.setattr("cvxbound.laws._law._MOST_DRAWN", 1000)
+    parts = law.predict(schedule, at="all")
+    np.testing.assert_array_equal(parts.low, whole.low)
+
+
+def test_runs_may_be_a_frame(runs):
+    table = cb.logs.table(runs)
+    pandas = pytest.importorskip("pandas", reason="pandas is for developers")
+    law = laws.fit(pandas.DataFrame(table), replicates=0)
+    assert len(law.runs) == 3
+
+
 # What the runs cannot tell
 
 
@@ -422,6 +456,9 @@ def test_doubts_of_a_single_constant_run():
     assert "all runs peak at the learning rate 0.001" in told
     assert "all runs have 3000 steps" in told
     assert any("the runs hardly tell it" in doubt or "is 0" in doubt for doubt in law.doubts)
+    assert "there is one run" in told
+    assert "on the last third of the run, left out of a fit" in told
+    assert f"1 run, R2 {law.errors['r2']:.5f}" in repr(law)
     assert f"{len(law.doubts)} doubts: see summary()" in repr(law)
 
 
@@ -429,6 +466,7 @@ def test_a_term_that_the_runs_do_not_show():
     lr = 1e-3 * SCHEDULES["cosine"].eta
     run = cb.logs.Run("flat", lr, AT, np.full(AT.size, 3.0))
     law = laws.fit(run, replicates=0)
+    assert any("there are no replicates" in doubt for doubt in law.doubts)
     assert any(doubt.startswith("p is 0") for doubt in law.doubts)
 
 

@@ -41,18 +41,19 @@ class Linearized:
                 there[each.name] = _moved(values[each.name], step, each.low > 0)
                 self._slopes[each.name] = (features(there) - self._base) / step, each.low > 0
 
-    def __call__(self, values: Mapping[str, float]) -> Float:
-        """Return the features at other parameters, (m, n)."""
+    def __call__(self, values: Mapping[str, float], part: slice = slice(None)) -> Float:
+        """Return the features at other parameters, (m, n), at a part of the steps."""
+        base = self._base[:, part]
         if not self._slopes:
-            return self._base
-        change = np.zeros_like(self._base)
+            return base
+        change = np.zeros_like(base)
         for name, (slope, is_log) in self._slopes.items():
             by = values[name] - self._values[name]
             if is_log:
                 by = np.log(values[name] / self._values[name])
-            change += slope * by
-        positive = self._base > 0
-        relative = np.divide(change, self._base, out=np.zeros_like(change), where=positive)
+            change += slope[:, part] * by
+        positive = base > 0
+        relative = np.divide(change, base, out=np.zeros_like(change), where=positive)
         return np.where(
             positive, self._base * np.exp(np.clip(relative, -50, 50)), self._base + change
         )

@@ -92,7 +92,8 @@ def fit(
     Coefficients are not negative, and are eliminated: only exponents, and what else is to be
     fitted, are searched. Features come from `terms`, a pass over the schedule for each run: twenty
     runs of 72,000 steps take seconds, and minutes where ``weight_decay`` or ``weight_rms`` are
-    fitted. Weights are Huber's. docs/forecasts.md has how the laws compare on held-out runs.
+    fitted; replicates take as long again for every few hundred losses. Weights are Huber's.
+    docs/forecasts.md has how the laws compare on held-out runs.
 
     Examples
     --------

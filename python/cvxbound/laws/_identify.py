@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ._law import LossLaw
 
 _WIDE = 2.0  # the ends of the interval of an exponent, one over the other
+_WIDE_FLOOR = 0.3  # of itself, between the ends of the interval of what is left of the loss
+_FEW = 4  # losses for each number that is fitted
 _EDGE = 1e-3  # of a range, in which a parameter is at its end
 _ZERO = 1e-9  # of a loss: a term that adds less is none
 
@@ -54,20 +56,33 @@ def _at_ends(law: LossLaw) -> list[str]:
 
 
 def _wide(law: LossLaw) -> list[str]:
+    """Fitted numbers that replicates do not agree on; amplitudes go with their exponents."""
+    if not len(law.replicates):
+        return ["what the runs tell was not tested, as there are no replicates"]
     found = []
     ends = law.spread()
-    for each in law.form.free:
-        low, high = ends[each.name]
-        if low <= 0 < high or high > _WIDE * low > 0:
+    for name in (law.form.coefficients[0], *(each.name for each in law.form.free)):
+        low, high = ends[name]
+        wide = low <= 0 < high or high > _WIDE * low > 0
+        remedy = "fix it, or add runs that differ"
+        if name == law.form.coefficients[0]:  # the loss that is left after any number of steps
+            wide = high - low > _WIDE_FLOOR * law.parameters[name]
+            remedy = "add runs that differ, or longer ones"
+        if wide:
             found.append(
-                f"{each.name} may be anything from {low:.3g} to {high:.3g}: the runs hardly tell "
-                "it; fix it, or add runs that differ"
+                f"{name} may be anything from {low:.3g} to {high:.3g}: the runs hardly tell it; "
+                f"{remedy}"
             )
     return found
 
 
 def _alike(law: LossLaw) -> list[str]:
     found = []
+    count = sum(run["losses"] for run in law.runs)
+    if count < _FEW * law.form.size:
+        found.append(f"{count} losses are few for {law.form.size} numbers")
+    if len(law.runs) == 1:
+        found.append("there is one run: how other schedules do is not tested by anything")
     if law.lr is not None:
         found.append(
             f"all runs peak at the learning rate {law.lr:g}: losses at others are extrapolated, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from .. import schedules
 from .._arrays import horizons, positive_array, positive_scalar
 from .._files import check_target, replacing
+from .._messages import counted
 from ..logs import Run
 from ..schedules import Schedule
 from ._bootstrap import Linearized
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .._arrays import Float, Int
 
 _FARTHEST = 100.0  # times the largest learning rate of the logs: no loss law reaches there
+_MOST_DRAWN = 2**22  # numbers that quantiles are taken of at a time
 _SAME = 1.01  # times one another: peaks of runs at one learning rate
 _RATES = 33  # that the best learning rate is looked for among, before it is refined
 _WIDEST = 10.0  # times the learning rates of the logs, where it is looked for by default
@@ -69,7 +71,8 @@ class BestRate(NamedTuple):
     loss : float
         The loss after the last step.
     low, high : float
-        An interval for `lr`; NaN where the law was fitted without replicates.
+        An interval for `lr`: 0 or inf where it reaches an end of the range that was searched, NaN
+        where the law was fitted without replicates.
     at_edge : bool
         Whether it is an end of the range that was searched: the loss falls beyond it.
     extrapolated : bool
@@ -176,8 +179,8 @@ class LossLaw:
             Its steps. A run has learning rates of its own.
         lr : float, optional
             The base learning rate, which steps are multiplied with. By default 1 for arrays and
-            runs; for a `Schedule` the peak of the log that it was read from, or else that of the
-            runs that the law was fitted to, where they share one.
+            runs; for a `Schedule` its own, if it comes from a log or from `optimize`, or else the
+            peak of the runs that the law was fitted to, where they share one.
         at : int, array_like of int or "all", optional
             Steps after which to predict; by default the last.
         norms : array_like (T,), optional
@@ -211,7 +214,7 @@ class LossLaw:
 
     def best_lr(
         self,
-        schedule: ArrayLike,
+        schedule: ArrayLike | Run,
         low: float | None = None,
         high: float | None = None,
         *,
@@ -243,7 +246,13 @@ class LossLaw:
         About 60 passes over the schedule.
         """
         share = _probability(interval)
-        eta = np.asarray(schedules.from_array(schedule).eta)
+        if self.form.needs_norms:
+            raise ValueError(
+                "the gradient norms of a schedule not yet run are unknown, at any learning rate; "
+                "fit the law with norms='constant' or 'power'"
+            )
+        own = schedule.lr if isinstance(schedule, Run) else schedule
+        eta = np.asarray(schedules.from_array(own, name="schedule").eta)
         peaks = [run["peak"] / eta.max() for run in self.runs]
         first = min(peaks) / _WIDEST if low is None else positive_scalar(low, "low")
         last = max(peaks) * _WIDEST if high is None else positive_scalar(high, "high")
@@ -257,13 +266,16 @@ class LossLaw:
         if len(table) > 1:
             chosen = [_lowest(np.log(rates), losses) for losses in table[1:]]
             ends = np.exp(np.quantile(chosen, _tails(share)))
+            # Beyond the range there may be better ones.
+            ends[ends <= first * _SAME] = 0.0
+            ends[ends >= last / _SAME] = np.inf
         known = min(peaks) / _SAME <= rate <= max(peaks) * _SAME
         at_edge = best in (0, _RATES - 1)
         return BestRate(rate, loss, float(ends[0]), float(ends[1]), at_edge, not known)
 
     def compare(
         self,
-        candidates: Mapping[str, ArrayLike] | Sequence[Schedule],
+        candidates: Mapping[str, ArrayLike | Run] | Iterable[ArrayLike | Run],
         lr: float | Literal["best"] | None = None,
         *,
         interval: float = 0.9,
@@ -272,7 +284,7 @@ class LossLaw:
 
         Parameters
         ----------
-        candidates : mapping of str to schedule, or sequence of Schedule
+        candidates : mapping of str to schedule, or iterable of schedules
             What `predict` takes.
         lr : float or "best", optional
             As for `predict`, or the best one of each.
@@ -287,6 +299,8 @@ class LossLaw:
         """
         if not isinstance(candidates, Mapping):
             candidates = _named(candidates)
+        if not candidates:
+            raise ValueError("expected at least one schedule to compare, got none")
         rows: list[dict[str, Any]] = []
         for name, each in candidates.items():
             rate = self.best_lr(each).lr if lr == "best" else self._base(each, lr)
@@ -321,7 +335,8 @@ class LossLaw:
         monotone, warmup, final, start, max_iterations, nthreads
             As for `cvxbound.optimize`.
         max_step : float, optional
-            The largest learning rate that a free step may have.
+            The largest learning rate that a free step may have; by default ten times that of the
+            runs.
 
         Returns
         -------
@@ -347,6 +362,8 @@ class LossLaw:
         from ._design import design
 
         prefix = fixed_prefix.lr if isinstance(fixed_prefix, Run) else fixed_prefix
+        if max_step is None:
+            max_step = _WIDEST * max(run["peak"] for run in self.runs)
         return design(
             self.form,
             self.values,
@@ -379,7 +396,7 @@ class LossLaw:
         count = sum(run["losses"] for run in self.runs)
         lines = [
             f"{self.form.name}: {self.form.size} numbers fitted to {count} {self.split} losses of "
-            f"{len(self.runs)} runs, after step {self.burn_in}",
+            f"{counted(len(self.runs), 'run')}, after step {self.burn_in}",
             "",
             f"{'':14}{'value':>12}{f'{interval:.0%} interval':>28}",
         ]
@@ -395,7 +412,8 @@ class LossLaw:
         ]
         if self.left_out:
             within = float(np.quantile(np.abs(self.left_out), interval))
-            lines.append(f"on runs left out of a fit, {interval:.0%} are within {within:.2%}")
+            what = "runs" if len(self.runs) > 1 else "the last third of the run,"
+            lines.append(f"on {what} left out of a fit, {interval:.0%} are within {within:.2%}")
         lines += ["", *(f"- {doubt}" for doubt in self.doubts)] if self.doubts else []
         return "\n".join(lines)
 
@@ -432,9 +450,10 @@ class LossLaw:
             part.write_text(text, encoding="utf-8")
 
     def __repr__(self) -> str:
-        told = f"{len(self.runs)} runs, R2 {self.errors['r2']:.5f}, MAE {self.errors['mae']:.4f}"
+        told = counted(len(self.runs), "run")
+        told += f", R2 {self.errors['r2']:.5f}, MAE {self.errors['mae']:.4f}"
         if self.doubts:
-            told += f", {len(self.doubts)} doubts: see summary()"
+            told += f", {counted(len(self.doubts), 'doubt')}: see summary()"
         return f"<LossLaw {self.form.name}: {told}>"
 
     def _base(self, schedule: Any, lr: float | None) -> float:
@@ -443,8 +462,9 @@ class LossLaw:
             return positive_scalar(lr, "lr")
         if not isinstance(schedule, Schedule):
             return 1.0
-        if "peak" in schedule.params:  # from a log
-            return float(schedule.params["peak"])
+        for own in ("peak", "lr"):  # of a log, and of `optimize`
+            if own in schedule.params:
+                return float(schedule.params[own])
         if self.lr is None:
             peaks = sorted({run["peak"] for run in self.runs})
             raise ValueError(
@@ -490,27 +510,30 @@ class LossLaw:
         loss: Float = columns @ np.array(self.coefficients)
         return loss
 
-    def _replicated(self, traces: Sequence[Trace]) -> Float:
-        """The losses that each replicate predicts, (B, n)."""
-        features = Linearized(self.form, traces, self.values)
+    def _replicated(self, features: Linearized, part: slice = slice(None)) -> Float:
+        """The losses that each replicate predicts, (B, n), at a part of the steps."""
         names = [each.name for each in self.form.free]
         losses = []
         for row in self.replicates:
             values = {**self.values, **dict(zip(names, row.tolist(), strict=False))}
-            columns = self.form.columns(features(values), values)
+            columns = self.form.columns(features(values, part), values)
             losses.append(columns @ row[len(names) :])
-        return np.array(losses).reshape(len(self.replicates), -1)
+        return np.array(losses)
 
     def _interval(self, trace: Trace, share: float) -> tuple[Float, Float]:
         """Quantiles over replicates and errors of runs that were left out."""
+        ends = np.full((2, trace.at.size), np.nan)
         if not len(self.replicates):
-            nan = np.full(trace.at.size, np.nan)
-            return nan, nan
-        losses = self._replicated([trace])
+            return ends[0], ends[1]
         draws = np.quantile(self.left_out, (np.arange(_ERROR_DRAWS) + 0.5) / _ERROR_DRAWS)
-        spread = (losses[:, None, :] * (1 + draws[:, None])).reshape(-1, trace.at.size)
-        low, high = np.quantile(spread, _tails(share), axis=0)
-        return low, high
+        features = Linearized(self.form, [trace], self.values)
+        at_once = max(1, _MOST_DRAWN // (draws.size * len(self.replicates)))
+        for begin in range(0, trace.at.size, at_once):
+            part = slice(begin, begin + at_once)
+            losses = self._replicated(features, part)
+            spread = (losses[:, None, :] * (1 + draws[:, None])).reshape(-1, losses.shape[1])
+            ends[:, part] = np.quantile(spread, _tails(share), axis=0)
+        return ends[0], ends[1]
 
     def _losses_at(self, eta: Float, rates: Float) -> Float:
         """The final losses with many learning rates: of the law, and of each replicate."""
@@ -519,7 +542,8 @@ class LossLaw:
         losses = np.array([self._loss(trace)[0] for trace in traces])
         if not len(self.replicates):
             return losses[None]
-        return np.vstack([losses, self._replicated(traces)])
+        features = Linearized(self.form, traces, self.values)
+        return np.vstack([losses, self._replicated(features)])
 
     def _refined(self, eta: Float, rates: Float, best: int) -> tuple[float, float]:
         """The best learning rate between the neighbours of the best of a grid."""
@@ -537,14 +561,16 @@ class LossLaw:
         return float(np.exp(at)), least
 
 
-def _named(candidates: Iterable[Schedule]) -> dict[str, Schedule]:
+def _named(candidates: Iterable[Any]) -> dict[str, Any]:
     """Names for schedules, which may share theirs."""
-    named: dict[str, Schedule] = {}
+    if isinstance(candidates, (Schedule, Run, str)):
+        raise TypeError(f"expected several schedules to compare, got {candidates!r}")
+    named: dict[str, Any] = {}
     for each in candidates:
-        name = getattr(each, "name", "schedule")
+        own = name = getattr(each, "name", "schedule")
         count = 2
         while name in named:
-            name = f"{each.name} {count}"
+            name = f"{own} {count}"
             count += 1
         named[name] = each
     return named

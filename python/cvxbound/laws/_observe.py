@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ def as_runs(runs: object) -> tuple[Run, ...]:
     """Return runs, read from their logs where they are not `Run` objects already."""
     if isinstance(runs, Run):
         return (runs,)
-    if isinstance(runs, Iterable) and not isinstance(runs, (str, Mapping, Sequence)):
+    if isinstance(runs, Iterator):
         runs = list(runs)
     if isinstance(runs, Sequence) and not isinstance(runs, str):
         if not runs:

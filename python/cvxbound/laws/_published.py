@@ -82,7 +82,7 @@ class Annealing(Form):
 
     def features(self, trace: Trace, values: Values) -> Float:
         drop = _drops(trace.lr)
-        total = np.cumsum(trace.lr)
+        total = _sums(trace.lr)
         # The sum over k <= t of m[k] is that of drop[i] (1 - decay**(t - i + 1)) / (1 - decay).
         fading = _fading_sum(drop, self.decay)
         annealed = (np.cumsum(drop) - self.decay * fading) / (1 - self.decay)
@@ -124,7 +124,7 @@ class MultiPower(Form):
         )
 
     def features(self, trace: Trace, values: Values) -> Float:
-        total = np.cumsum(trace.lr)
+        total = _sums(trace.lr)
         drop = _drops(trace.lr)
         changes = np.flatnonzero(drop)
         seen = total[trace.at - 1]
@@ -151,6 +151,12 @@ class MultiPower(Form):
 
     def options(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _sums(lr: Float) -> Float:
+    """Sums of the learning rates, not below the first positive one: powers of 0 are infinite."""
+    first: float = lr[np.flatnonzero(lr)[0]]
+    return np.maximum(np.cumsum(lr), first)
 
 
 def _drops(lr: Float) -> Float:

@@ -125,7 +125,8 @@ def _log_decay(lr: Float, weight_decay: float) -> Float:
     if most >= 1:
         raise ValueError(
             f"weight_decay={weight_decay:g} times the largest learning rate, {lr.max():g}, must be "
-            "below 1: a step would leave nothing of the weights"
+            "below 1: a step would leave nothing of the weights; for other optimisers than AdamW "
+            "fit with weight_decay=0, weight_rms=inf"
         )
     decay: Float = -2 * np.log1p(-weight_decay * lr)
     return decay

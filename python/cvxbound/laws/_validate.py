@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,8 +178,13 @@ def validate(
     how, turns = groups(observe(as_runs(runs), form).runs, split)
     rows: list[Row] = []
     untested: list[str] = []
+    failed: list[str] = []
     for turn in turns:
-        found = fit(turn.fitted, law=law, **options)
+        try:
+            found = fit(turn.fitted, law=law, **options)
+        except ValueError as error:
+            failed.append(f"group {turn.label} was not tested: {error}")
+            continue
         known = _known(turn.fitted)
         for run in turn.held:
             row = _row(found, run, known, after, interval)
@@ -187,20 +192,22 @@ def validate(
                 untested.append(run.name)
             else:
                 rows.append({"group": turn.label, "fitted": len(turn.fitted), **row})
+    if not rows and failed:
+        raise ValueError(failed[0])
     if not rows:
         raise ValueError(
             "no held-out run has a loss that counts: all come too early, or are those of fitted "
             "runs; give a smaller after=, or hold out other runs"
         )
     told = ", ".join([law, *(f"{key}={each}" for key, each in options.items())])
-    return Validation(told, how, rows, tuple(map(_note, dict.fromkeys(untested))))
+    return Validation(told, how, rows, (*map(_note, dict.fromkeys(untested)), *failed))
 
 
 def score(
     law: LossLaw,
     runs: object,
     *,
-    fitted: object = (),
+    fitted: object = None,
     after: int | None = None,
     interval: float = 0.9,
 ) -> list[Row]:
@@ -241,7 +248,8 @@ def score(
     >>> law = cb.fit(runs[:3])  # doctest: +SKIP
     >>> score(law, runs[3:], fitted=runs[:3])  # doctest: +SKIP
     """
-    known = _known(as_runs(fitted)) if fitted not in ((), []) else frozenset()
+    none = fitted is None or (isinstance(fitted, Sequence) and not fitted)
+    known = frozenset() if none else _known(as_runs(fitted))
     rows = (_row(law, run, known, after, interval) for run in as_runs(runs))
     return [row for row in rows if row is not None]
 
