@@ -98,7 +98,7 @@ def curve_slope(
         slope = noise - distance / gamma[..., None] ** 2
         # A bound without weight may be infinite.
         weighted: Float = np.where(weights == 0, 0.0, weights * slope)
-    return weighted.sum(axis=-1)
+    return np.asarray(weighted.sum(axis=-1))
 
 
 def terms_slope(
