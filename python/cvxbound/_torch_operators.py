@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,16 +73,24 @@ class _Place(NamedTuple):
 def _place_of(eta: Tensor) -> Iterator[_Place]:
     """The host, or a GPU and its current stream; tensors and arrays share their memory."""
     if not eta.is_cuda:
-        yield _Place(lambda x: x.detach().numpy(), torch.from_numpy)
+        yield _Place(_host, _contiguous)
         return
     cupy = _device.cupy()
     stream = torch.cuda.current_stream(eta.device).cuda_stream
     with cupy.cuda.Device(eta.device.index), cupy.cuda.ExternalStream(stream):
-        yield _Place(lambda x: cupy.from_dlpack(x.detach()), torch.from_dlpack)
+        yield _Place(
+            lambda x: cupy.from_dlpack(x.detach()),
+            lambda x: torch.from_dlpack(cupy.ascontiguousarray(x)),
+        )
 
 
 def _host(x: Tensor) -> Any:
     return x.detach().cpu().numpy()
+
+
+def _contiguous(x: Any) -> Tensor:
+    """The tensor of an array, laid out in memory as compilers are told that it is."""
+    return torch.from_numpy(np.asarray(x, order="C"))
 
 
 def _choice(at: Tensor | None, kind: Any, last_step: Any) -> Choice:
@@ -143,7 +152,7 @@ def _curve_slope(
 ) -> Tensor:
     arrays = map(_host, (weights, eta, rate, G))
     found = _autodiff.curve_slope(*arrays, _choice(at, kind, last_step), wrt)
-    return torch.from_numpy(found).to(eta.device)
+    return _contiguous(found).to(eta.device)
 
 
 @_operator(
@@ -156,7 +165,7 @@ def _terms_slope(
 ) -> Tensor:
     arrays = map(_host, (of_distance, of_noise, eta, G))
     found = _autodiff.terms_slope(*arrays, _choice(at, kind, last_step), wrt)
-    return torch.from_numpy(found).to(eta.device)
+    return _contiguous(found).to(eta.device)
 
 
 # --- autograd ------------------------------------------------------------------------------------
