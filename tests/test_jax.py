@@ -1,4 +1,4 @@
-"""Bounds of JAX's arrays: the package's own values and derivatives, in all that JAX does with them."""
+"""Bounds of JAX's arrays: the package's own values and derivatives, whatever JAX does."""
 
 import numpy as np
 import pytest
@@ -153,9 +153,7 @@ def test_vmap_over_each_argument():
     by_rate = jax.vmap(jax.grad(cj.bound), (None, 0))(ETA, gamma)
     np.testing.assert_allclose(by_rate, cb.gradient(ETA, gamma), rtol=1e-12)
     split = jax.vmap(lambda G: cj.terms(ETA, G=G, at=[2, 7]), in_axes=1)(steps(7, 3))
-    np.testing.assert_array_equal(
-        split.noise, cb.terms(ETA, G=steps(7, 3).T, at=[2, 7]).noise
-    )
+    np.testing.assert_array_equal(split.noise, cb.terms(ETA, G=steps(7, 3).T, at=[2, 7]).noise)
 
 
 def test_descent_of_a_schedule():

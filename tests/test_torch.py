@@ -1,7 +1,4 @@
-"""Bounds of tensors: the package's own values and derivatives, in all that PyTorch does with them."""
-
-import subprocess
-import sys
+"""Bounds of tensors: the package's own values and derivatives, whatever PyTorch does."""
 
 import numpy as np
 import pytest
@@ -174,9 +171,7 @@ def a_loss(eta, gamma, G):
     return curve.sum() + ct.bound(eta, gamma, D=2.0) + ct.terms(eta, G=G).noise
 
 
-@pytest.mark.parametrize(
-    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_compiled_whole(backend):
     inputs, others = (asking(ETA, 0.3, NORMS) for _ in range(2))
@@ -293,9 +288,3 @@ def test_second_derivatives_are_refused(function):
     grad = torch.func.grad
     with pytest.raises(NotImplementedError, match="second derivatives"):
         grad(lambda x: grad(function)(x).sum())(ETA)
-
-
-def test_the_package_does_not_import_torch():
-    code = "import sys, cvxbound; print('torch' in sys.modules, 'jax' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.split() == ["False", "False"]

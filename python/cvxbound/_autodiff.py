@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._arrays import Float, Int
+    from ._results import Terms
 
 Wrt = Literal["eta", "gamma", "G"]
 
@@ -77,11 +78,10 @@ def curve(eta: Float, gamma: Float, G: Float, choice: Choice) -> Float:
     return bounds.curve(eta, _checked(gamma), G=G, **choice.options)
 
 
-def terms(eta: Float, gamma: Float | None, G: Float, choice: Choice) -> tuple[Float, Float]:
+def terms(eta: Float, gamma: Float | None, G: Float, choice: Choice) -> Terms:
     """Distance and noise, (*batch, horizons) each."""
     rate = None if gamma is None else _checked(gamma)
-    found = bounds.terms(eta, gamma=rate, G=G, **choice.options)
-    return found  # type: ignore[return-value]  # arrays: they have an axis of horizons
+    return bounds.terms(eta, gamma=rate, G=G, **choice.options)
 
 
 def curve_slope(
@@ -89,20 +89,24 @@ def curve_slope(
 ) -> Float:
     """Derivatives of the sum of weights times bounds: (*batch, T), or (*batch,) by gamma."""
     _check_weights(weights)
-    if wrt != "gamma":
-        return gradients.gradient(
-            eta, _checked(gamma), G=G, weights=weights, wrt=wrt, **choice.options
-        )
-    distance, noise = terms(eta, gamma, G, choice)
-    with np.errstate(over="ignore", invalid="ignore"):
-        slope = noise - distance / gamma[..., None] ** 2
-        # A bound without weight may be infinite.
-        weighted: Float = np.where(weights == 0, 0.0, weights * slope)
-    return np.asarray(weighted.sum(axis=-1))
+    if wrt == "gamma":
+        distance, noise = terms(eta, gamma, G, choice)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = noise - distance / gamma[..., None] ** 2
+            # A bound without weight may be infinite.
+            weighted = np.where(weights == 0, 0.0, weights * slope)
+        return np.asarray(weighted.sum(axis=-1))
+    rate = _checked(gamma)
+    return gradients.gradient(eta, rate, G=G, weights=weights, wrt=wrt, **choice.options)
 
 
 def terms_slope(
-    of_distance: Float, of_noise: Float, eta: Float, G: Float, choice: Choice, wrt: Wrt
+    of_distance: Float,
+    of_noise: Float,
+    eta: Float,
+    G: Float,
+    choice: Choice,
+    wrt: Literal["eta", "G"],
 ) -> Float:
     """Derivatives of the sum of weights times terms, (*batch, T), for a last step that is not free.
 
@@ -134,4 +138,3 @@ def _checked(gamma: Float) -> Float:
 
 def _check_weights(weights: Float) -> None:
     _arrays.check_finite(weights, "the derivatives by the bounds, which come back to them,")
-

@@ -115,11 +115,13 @@ def _empty_terms(
 @_operator(f"curve({_INPUTS}, {_CHOICE}) -> Tensor", _empty_curve)
 def _curve(eta: Tensor, rate: Tensor, G: Tensor, *choice: Any) -> Tensor:
     with _place_of(eta) as place:
-        arrays = map(place.array, (eta, rate, G))
-        return place.tensor(_autodiff.curve(*arrays, _choice(*choice)))
+        gamma, norm = place.array(rate), place.array(G)
+        return place.tensor(_autodiff.curve(place.array(eta), gamma, norm, _choice(*choice)))
 
 
-@_operator(f"terms(Tensor eta, Tensor? rate, Tensor G, {_CHOICE}) -> (Tensor, Tensor)", _empty_terms)
+@_operator(
+    f"terms(Tensor eta, Tensor? rate, Tensor G, {_CHOICE}) -> (Tensor, Tensor)", _empty_terms
+)
 def _terms(eta: Tensor, rate: Tensor | None, G: Tensor, *choice: Any) -> tuple[Tensor, Tensor]:
     with _place_of(eta) as place:
         gamma = None if rate is None else place.array(rate)
@@ -134,9 +136,7 @@ def _terms(eta: Tensor, rate: Tensor | None, G: Tensor, *choice: Any) -> tuple[T
 def _empty_curve_slope(
     weights: Tensor, eta: Tensor, rate: Tensor, G: Tensor, at: Tensor | None, *choice: str
 ) -> Tensor:
-    batch = torch.broadcast_shapes(
-        weights.shape[:-1], eta.shape[:-1], rate.shape, G.shape[:-1]
-    )
+    batch = torch.broadcast_shapes(weights.shape[:-1], eta.shape[:-1], rate.shape, G.shape[:-1])
     return eta.new_empty(batch if choice[-1] == "gamma" else (*batch, eta.shape[-1]))
 
 
@@ -148,10 +148,17 @@ def _empty_terms_slope(of_distance: Tensor, of_noise: Tensor, eta: Tensor, *othe
     f"curve_slope(Tensor weights, {_INPUTS}, {_CHOICE}, str wrt) -> Tensor", _empty_curve_slope
 )
 def _curve_slope(
-    weights: Tensor, eta: Tensor, rate: Tensor, G: Tensor, at: Any, kind: str, last_step: str, wrt: Any
+    weights: Tensor,
+    eta: Tensor,
+    rate: Tensor,
+    G: Tensor,
+    at: Any,
+    kind: str,
+    last_step: str,
+    wrt: Any,
 ) -> Tensor:
-    arrays = map(_host, (weights, eta, rate, G))
-    found = _autodiff.curve_slope(*arrays, _choice(at, kind, last_step), wrt)
+    choice = _choice(at, kind, last_step)
+    found = _autodiff.curve_slope(_host(weights), _host(eta), _host(rate), _host(G), choice, wrt)
     return _contiguous(found).to(eta.device)
 
 
@@ -161,10 +168,19 @@ def _curve_slope(
     _empty_terms_slope,
 )
 def _terms_slope(
-    of_distance: Tensor, of_noise: Tensor, eta: Tensor, G: Tensor, at: Any, kind: str, last_step: str, wrt: Any
+    of_distance: Tensor,
+    of_noise: Tensor,
+    eta: Tensor,
+    G: Tensor,
+    at: Any,
+    kind: str,
+    last_step: str,
+    wrt: Any,
 ) -> Tensor:
-    arrays = map(_host, (of_distance, of_noise, eta, G))
-    found = _autodiff.terms_slope(*arrays, _choice(at, kind, last_step), wrt)
+    choice = _choice(at, kind, last_step)
+    found = _autodiff.terms_slope(
+        _host(of_distance), _host(of_noise), _host(eta), _host(G), choice, wrt
+    )
     return _contiguous(found).to(eta.device)
 
 
@@ -196,7 +212,9 @@ class CurveOf(_Function):
         def slope(index: int, wrt: str) -> Tensor | None:
             if not ctx.needs_input_grad[index]:
                 return None
-            found: Tensor = _derivative(_CurveSlope, _curve_slope)(weights, *saved, ctx.kind, ctx.last_step, wrt)
+            found: Tensor = _derivative(_CurveSlope, _curve_slope)(
+                weights, *saved, ctx.kind, ctx.last_step, wrt
+            )
             return found.sum_to_size(saved[index].shape)
 
         return slope(0, "eta"), slope(1, "gamma"), slope(2, "G"), None, None, None
@@ -219,7 +237,9 @@ class TermsOf(_Function):
             if not ctx.needs_input_grad[index]:
                 return None
             weights = (of_distance, of_noise)
-            found: Tensor = _derivative(_TermsSlope, _terms_slope)(*weights, eta, G, at, ctx.kind, ctx.last_step, wrt)
+            found: Tensor = _derivative(_TermsSlope, _terms_slope)(
+                *weights, eta, G, at, ctx.kind, ctx.last_step, wrt
+            )
             return found.sum_to_size(x.shape)
 
         by_rate = torch.zeros_like(rate) if ctx.needs_input_grad[1] else None

@@ -4,7 +4,7 @@
 >>> from cvxbound.jax import bound
 >>> with jax.enable_x64(True):
 ...     jax.grad(bound)(jax.numpy.ones(4), 0.3).round(4)
-Array([0.0056, 0.0306, 0.1056, 0.1056], dtype=float64)
+Array([-0.0042,  0.0292,  0.1417, -0.1583], dtype=float64)
 
 Values and derivatives are the package's own, in double precision, which JAX has to be told to use
 (``jax_enable_x64``). They go through `jax.jit`, `jax.grad` and `jax.vmap`, as calls of the host;
@@ -221,7 +221,7 @@ class _Arrays(NamedTuple):
 def _arrays(eta: Any, gamma: Any, G: Any, D: Any, kind: str, last_step: str) -> _Arrays:
     """Arrays of float64 with as many batch axes each, not yet broadcast."""
     _autodiff.check_choice(kind, last_step, D)
-    if not jax.config.jax_enable_x64:
+    if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         raise RuntimeError(
             "cvxbound.jax computes in double precision, which JAX leaves out by default: call "
             "jax.config.update('jax_enable_x64', True) first, or use it within "
@@ -279,7 +279,7 @@ def _call(function: Callable[..., Any], result: Any, *arrays: Any) -> Any:
 
 
 def _result(*shape: int) -> Any:
-    return jax.ShapeDtypeStruct(shape, np.float64)
+    return jax.ShapeDtypeStruct(shape, np.float64)  # type: ignore[no-untyped-call]
 
 
 def _values(eta: Array, rate: Any, G: Array, choice: Choice) -> Any:
@@ -352,7 +352,12 @@ def _curve_slope(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _terms_slope(
-    of_distance: Array, of_noise: Array, eta: Array, G: Array, choice: Choice, wrt: Wrt
+    of_distance: Array,
+    of_noise: Array,
+    eta: Array,
+    G: Array,
+    choice: Choice,
+    wrt: Literal["eta", "G"],
 ) -> Array:
     function = functools.partial(_autodiff.terms_slope, choice=choice, wrt=wrt)
     result = _result(*of_distance.shape[:-1], eta.shape[-1])

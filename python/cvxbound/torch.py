@@ -5,10 +5,10 @@
 >>> eta = torch.ones(4, requires_grad=True)
 >>> bound(eta, gamma=0.3).backward()
 >>> eta.grad
-tensor([0.0056, 0.0306, 0.1056, 0.1056])
+tensor([-0.0042,  0.0292,  0.1417, -0.1583])
 
 Values and derivatives are the package's own, in double precision. They go through `torch.compile`,
-`torch.export`, `torch.func.grad` and `torch.vmap`; docs/autodiff.md says what else there is to know.
+`torch.export`, `torch.func.grad` and `torch.vmap`; docs/autodiff.md says what else to know.
 """
 
 from __future__ import annotations
