@@ -75,6 +75,8 @@ def autodiff_blocks():
     return [pytest.param(re.search(r"import (\w+)", block)[1], block) for block in blocks]
 
 
+# PyTorch's compiler makes an instance of what it deprecates instances of.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("framework", "block"), autodiff_blocks())
 def test_blocks_of_the_autodiff_note(framework, block):
     pytest.importorskip(framework, reason=f"the block needs {framework}")

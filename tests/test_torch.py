@@ -166,13 +166,17 @@ def test_vmap_over_each_argument():
 # --- compilers -----------------------------------------------------------------------------------
 
 
+# Its compiler makes an instance of what it deprecates instances of.
+PYTORCHS_OWN_WARNINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
 def a_loss(eta, gamma, G):
     curve = ct.curve(eta, gamma, G=G, at=[2, 5])
     return curve.sum() + ct.bound(eta, gamma, D=2.0) + ct.terms(eta, G=G).noise
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@PYTORCHS_OWN_WARNINGS
 def test_compiled_whole(backend):
     inputs, others = (asking(ETA, 0.3, NORMS) for _ in range(2))
     compiled = torch.compile(a_loss, fullgraph=True, backend=backend)
@@ -184,7 +188,7 @@ def test_compiled_whole(backend):
         np.testing.assert_allclose(mine.grad, its.grad, rtol=1e-14)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@PYTORCHS_OWN_WARNINGS
 def test_exported():
     class Bound(torch.nn.Module):
         def forward(self, eta):
@@ -195,7 +199,7 @@ def test_exported():
     assert exported(other) == cb.bound(other.numpy(), 0.3, kind="tight")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@PYTORCHS_OWN_WARNINGS
 @pytest.mark.parametrize("rate", [torch.tensor([0.1, 0.2]).double(), None])
 def test_operators(rate):
     eta, G, at = steps(1, 7), steps(1, 7), torch.tensor([2, 7])
