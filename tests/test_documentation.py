@@ -1,7 +1,7 @@
 """Every example in the docstrings and in the README's Python blocks runs."""
 
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 from pathlib import Path
@@ -11,6 +11,11 @@ import pytest
 import cvxbound
 
 ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = {
+    "cvxbound.torch": "torch",
+    "cvxbound._torch_operators": "torch",
+    "cvxbound.jax": "jax",
+}
 
 
 def modules():
@@ -18,15 +23,22 @@ def modules():
     return ["cvxbound", *(name for name in names if not name.endswith(("_core", "__main__")))]
 
 
+def is_missing(name):
+    return name in FRAMEWORKS and importlib.util.find_spec(FRAMEWORKS[name]) is None
+
+
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples(name):
+    if is_missing(name):
+        pytest.skip(f"{name} needs {FRAMEWORKS[name]}")
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert results.failed == 0
 
 
 def public_things():
     for name in modules():
-        if re.search(r"\.\w+\._", name):  # a part of a package, which shows what is public
+        # A part of a package, which shows what is public; and what needs a package that is missing.
+        if re.search(r"\.\w+\._", name) or is_missing(name):
             continue
         module = importlib.import_module(name)
         for public in getattr(module, "__all__", []):
@@ -58,3 +70,16 @@ def test_examples_in_the_notes(name, monkeypatch):
     results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert results.attempted
     assert results.failed == 0
+
+
+def autodiff_blocks():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/autodiff.md").read_text(), re.DOTALL)
+    return [pytest.param(re.search(r"import (\w+)", block)[1], block) for block in blocks]
+
+
+# PyTorch's compiler makes an instance of what it deprecates instances of.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("framework", "block"), autodiff_blocks())
+def test_blocks_of_the_autodiff_note(framework, block):
+    pytest.importorskip(framework, reason=f"the block needs {framework}")
+    exec(compile(block, "autodiff.md", "exec"), {})

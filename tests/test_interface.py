@@ -1,5 +1,9 @@
 """How the functions take and return arrays, and what they refuse."""
 
+import importlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -266,3 +270,20 @@ def test_rate_beyond_the_range_of_a_double():
 def test_unknown_keyword():
     with pytest.raises(TypeError, match="gama"):
         cb.bound([1, 1], gama=1)
+
+
+# --- frameworks that may be missing --------------------------------------------------------------
+
+
+def test_the_package_imports_no_framework():
+    code = "import sys, cvxbound; print({'torch', 'jax', 'cupy'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_framework_that_is_missing(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"cvxbound.{name}", raising=False)
+    with pytest.raises(ImportError, match=rf'needs .*: pip install "cvxbound\[{name}\]"'):
+        importlib.import_module(f"cvxbound.{name}")
