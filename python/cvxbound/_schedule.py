@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +58,84 @@ class Schedule:
         eta.flags.writeable = False
         object.__setattr__(self, "eta", eta)
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+    def to_torch(self, optimizer: Any, lr: float | None = None) -> Any:
+        """Make a ``torch.optim.lr_scheduler.LambdaLR``; past the end, the last step is held.
+
+        Step it once after each step of the optimizer. Its ``state_dict`` has no table in it: a run
+        that is resumed follows the schedule that the scheduler was made of, also a longer one.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of which the schedule multiplies the learning rates.
+        lr : float, optional
+            The learning rate at 1, the peak, of all groups; by default each group's own.
+
+        Returns
+        -------
+        torch.optim.lr_scheduler.LambdaLR
+        """
+        from .interop._torch import to_torch
+
+        return to_torch(self, optimizer, lr)
+
+    def to_optax(self, lr: float | None = None) -> Callable[[Any], Any]:
+        """Make an optax schedule, which works under ``jax.jit``; past the end, the last is held.
+
+        Parameters
+        ----------
+        lr : float, optional
+            The learning rate at 1, the peak; by default that of the run a schedule was read from,
+            else 1.
+
+        Returns
+        -------
+        callable
+            From the number of steps done to the learning rate of the next.
+        """
+        from .interop._optax import to_optax
+
+        return to_optax(self, lr)
+
+    def to_config(self, tool: str, lr: float | None = None) -> str:
+        """Write the settings with which another tool follows the schedule, as text to paste.
+
+        Its comments say which steps differ, by one step at most: tools count differently.
+
+        Parameters
+        ----------
+        tool : {"hf", "torchtitan", "megatron", "olmo", "maxtext"}
+            Whose settings to write.
+        lr : float, optional
+            The learning rate at 1, the peak. Without it the text has none, and settings that are
+            learning rates rather than ratios cannot be written.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            The tool cannot follow the schedule: why, and what is nearest.
+
+        Examples
+        --------
+        >>> from cvxbound.schedules import wsd
+        >>> print(wsd(1000, cooldown=0.2, shape="1-sqrt").to_config("hf", lr=1e-3))
+        # Hugging Face TrainingArguments: wsd, 1000 steps, shape='1-sqrt'
+        # The learning rate of every step is the same.
+        learning_rate=0.001,
+        lr_scheduler_type='warmup_stable_decay',
+        lr_scheduler_kwargs={'num_decay_steps': 200, 'decay_type': '1-sqrt'},
+        warmup_steps=0,
+        max_steps=1000,
+        <BLANKLINE>
+        """
+        from .interop._configs import to_config
+
+        return to_config(self, tool, lr)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.eta, dtype=dtype, copy=copy)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the built-in families, arrays and training logs.
+"""Learning-rate schedules: the built-in families, arrays, training logs and other tools.
 
 A schedule is its shape: ``eta[t]``, t = 0..T-1, is the learning rate of step t+1 over the peak.
 Every family is the same three parts, laid out by one function: a warm-up to the peak, a body, and a
@@ -38,6 +38,15 @@ from ._decay import SHAPES, Shape
 from ._messages import counted, did_you_mean
 from ._schedule import Schedule
 from ._segments import Form, Number, Run, Segment, length, table, values
+from .interop import (
+    from_callable,
+    from_config,
+    from_hf,
+    from_keras,
+    from_optax,
+    from_timm,
+    from_torch,
+)
 from .logs._start import (
     before_the_log,
     between_rows,
@@ -58,7 +67,14 @@ __all__ = [
     "exponential",
     "find",
     "from_array",
+    "from_callable",
+    "from_config",
+    "from_hf",
+    "from_keras",
     "from_log",
+    "from_optax",
+    "from_timm",
+    "from_torch",
     "inverse_sqrt",
     "linear",
     "piecewise",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis
+    from ._export import Export
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
     from ._sweep import BestCells, Contents, SweepRun
@@ -185,6 +186,20 @@ def _extension(found: Extension) -> dict[str, Any]:
     names = ("resume", "cooldown", "factors", "omega", "improvement", "saving", "solved", "message")
     stages = [stage._asdict() for stage in found.stages]
     return {name: getattr(found, name) for name in names} | {"stages": stages}
+
+
+def exported(report: Export, out: Path | None) -> dict[str, Any]:
+    """Describe `cvxbound export`."""
+    return (
+        {"command": "export", "version": __version__}
+        | _subject(report.subject)
+        | {
+            "to": report.tool,
+            "lr": report.lr,
+            "text": report.text,
+            "out": None if out is None else str(out),
+        }
+    )
 
 
 def sweep_run(report: SweepRun) -> dict[str, Any]:

@@ -15,7 +15,8 @@ def decay(
 
     Before the decay it is `start`, and after it `end`, unless it is not `held`.
     """
-    span = max(span, 1e-300)  # of a decay of no steps, only the ends are there
+    if span <= 0:
+        return np.where(done > 0, end, start)
     x, y = done / span, (span - done) / span
     if held:
         x, y = np.clip(x, 0, 1), np.clip(y, 0, 1)
@@ -24,4 +25,6 @@ def decay(
 
 def line(done: Float, span: float, start: float, end: float = 1.0) -> Float:
     """From `start` to `end` in `span` steps, going on after them."""
-    return np.asarray(start + (end - start) * done / max(span, 1e-300))
+    if span <= 0:
+        return np.full(np.shape(done), end)
+    return np.asarray(start + (end - start) * done / span)

@@ -142,8 +142,8 @@ def from_timm(
     >>> scheduler = CosineLRScheduler(  # doctest: +SKIP
     ...     optimizer, t_initial=900, warmup_t=100, warmup_prefix=True, t_in_epochs=False
     ... )
-    >>> from_timm(scheduler)  # doctest: +SKIP
-    <Schedule CosineLRScheduler: 1000 steps, learning rates of CosineLRScheduler; last step repeated>
+    >>> len(from_timm(scheduler))  # doctest: +SKIP
+    1000
     """
     name = type(scheduler).__name__
     if not hasattr(scheduler, "_get_lr") or not hasattr(scheduler, "t_in_epochs"):

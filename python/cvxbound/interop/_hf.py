@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TITLE = "Hugging Face TrainingArguments"
 FORMAT = "python"
 GROUPS = ()
-ABSOLUTE = ("learning_rate",)
+ABSOLUTE = ("learning_rate", "lr_end", "min_lr")
 SETTINGS = (
     "learning_rate",
     "lr_scheduler_type",
@@ -125,8 +125,9 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
     kwargs = settings.get("lr_scheduler_kwargs", {})
     if not isinstance(kwargs, Mapping):
         raise settings.error(f"lr_scheduler_kwargs must be a mapping, got {kwargs!r}")
+    step = np.arange(steps, dtype=np.float64)
     try:
-        factors = _FACTORS[name](np.arange(steps), int(warmup), total, lr, **kwargs)
+        factors = _FACTORS[name](step, int(warmup), total, lr, **kwargs)
     except TypeError as error:
         raise TypeError(f"hf: {name}: {str(error).partition('() ')[2] or error}") from None
     return lr * factors
@@ -221,7 +222,7 @@ def _cosine_warmup_with_min_lr(
     least = _least(lr, min_lr, min_lr_rate)
     wave = _half_cosine(step + 1, warmup, total, num_cycles)
     if warmup_lr_rate is None:
-        ramp = line(step + 1.0, max(warmup, 1), 0.0)
+        ramp = line(step + 1, max(warmup, 1), 0.0)
     else:
         ramp = line(step, max(warmup - 1, 1), warmup_lr_rate)
     return np.where(step < warmup, ramp, wave * (1 - least) + least)
@@ -302,6 +303,8 @@ def _choices(phases: Phases, lr: float | None) -> Iterator[tuple[str, int, dict[
     if shape in SHAPES:
         stable = {} if phases.end == phases.steps else {"num_stable_steps": phases.hold - warmup}
         kwargs = {"num_decay_steps": phases.span, "decay_type": shape}
-        yield "warmup_stable_decay", warmup, kwargs | stable | (
-            {"min_lr_ratio": final} if final else {}
+        yield (
+            "warmup_stable_decay",
+            warmup,
+            kwargs | stable | ({"min_lr_ratio": final} if final else {}),
         )

@@ -53,7 +53,7 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
         unit, batch = "samples", settings.count("global_batch_size")
         asked = asked or settings.count("train_samples") // max(batch, 1)
     steps = settings.steps(asked, "train_iters")
-    done = np.arange(steps) * float(batch)
+    done = np.arange(steps, dtype=np.float64) * batch
     length = settings.count(f"lr_decay_{unit}", settings.count(f"train_{unit}", steps * batch))
     warmup = settings.get("lr_warmup_fraction")
     if warmup is None:
@@ -103,7 +103,7 @@ def candidates(phases: Phases, lr: float | None) -> Iterator[dict[str, Any]]:
     """Settings that may do, the best ones first."""
     shared: dict[str, Any] = {"train_iters": phases.steps} | ({} if lr is None else {"lr": lr})
     if phases.final:
-        shared["min_lr"] = absolute(phases.final, lr)
+        shared["min_lr"] = absolute(phases.final, lr, TITLE)
     starts = [0.0] if lr is None or not phases.warmup else [phases.start * lr, 0.0]
     for start in starts:
         first = {"lr_warmup_init": start} if start else {}

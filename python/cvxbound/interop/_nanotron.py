@@ -41,7 +41,7 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
     span = settings.count("lr_decay_steps", max(rest, 0))
     if not warmup and not span:
         return np.full(steps, top)
-    step = np.arange(steps)
+    step = np.arange(steps, dtype=np.float64)
     rates = decay(step - start, span, shape, top, least)
     if ramp == "linear":
         return np.where(step <= warmup, line(step, max(warmup, 1), 0.0, top), rates)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from .._schedule import Schedule
 
 
-def from_optax(
-    fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "repeat"
-) -> Schedule:
+def from_optax(fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "repeat") -> Schedule:
     """Make the schedule of an optax schedule, or of any function of the step made with JAX.
 
     Parameters

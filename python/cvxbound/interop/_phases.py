@@ -88,9 +88,7 @@ def phases(schedule: Schedule, tool: str) -> Phases:
     hold = int(run.warmup + sum(each.steps for each in flat))
     end = hold + int(falling[0].span) if plain and falling and not inverse else run.steps
     shape = _shape(falling[0]) if plain and falling and end > hold else None
-    return Phases(
-        run.steps, int(run.warmup), start, hold, end, shape, run.final, segments, plain
-    )
+    return Phases(run.steps, int(run.warmup), start, hold, end, shape, run.final, segments, plain)
 
 
 def _shape(segment: Segment) -> str:
@@ -111,11 +109,11 @@ def fraction(count: int, of: int) -> float:
     return value if int(of * value) == count else float(np.nextafter(value, 2))
 
 
-def absolute(ratio: float, lr: float | None) -> float:
+def absolute(ratio: float, lr: float | None, tool: str) -> float:
     """A ratio to the peak as a learning rate, for a tool that takes no ratios."""
     if lr is None:
         raise ValueError(
-            f"the decay ends at {ratio:g} of the peak, for which there is only a setting in terms "
-            "of learning rates: give lr, that of the peak"
+            f"the decay ends at {ratio:g} of the peak, for which {tool} has a learning rate and no "
+            "ratio: give lr, that of the peak"
         )
     return ratio * lr

@@ -16,7 +16,7 @@ from ._phases import Phases
 from ._settings import Settings
 
 TITLE = "torchtitan"
-FORMAT = "flags"
+FORMAT = "dotted flags"
 GROUPS = ("lr_scheduler", "training", "optimizer")
 ABSOLUTE = ("lr",)
 SETTINGS = (
@@ -45,11 +45,11 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
     span = rest if ratio is None else min(round(total * settings.number("decay_ratio")), rest)
     shape = SHAPES[settings.choice("decay_type", SHAPES, "linear")]
     final = settings.number("min_lr_factor", 0.0)
-    step = np.arange(steps)
+    step = np.arange(steps, dtype=np.float64)
     if steps > total + 1 and span:
         raise settings.error(f"the run has {steps} steps, and the decay is over after {total}")
     factors = decay(step - (total - span), span, shape, 1.0, final) if span else np.ones(steps)
-    factors = np.where(step < warmup, line(step + 1.0, warmup, 0.0), factors)
+    factors = np.where(step < warmup, line(step + 1, warmup, 0.0), factors)
     return settings.number("lr", 1.0) * factors
 
 
