@@ -47,7 +47,7 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
         span, style = total - warmup, "cosine"
     else:
         span = int(total * settings.number("wsd_decay_steps_fraction", 0.1))
-    if warmup + span > total:
+    if warmup + max(span, 0) > total:
         raise settings.error(f"warm-up ({warmup}) and decay ({span}) exceed the {total} steps")
     step = np.arange(steps, dtype=np.float64)
     done = step - (total - span)

@@ -89,8 +89,9 @@ def _after(
     if style == "constant":
         return np.full(done.size, top)
     if style == "inverse-square-root":
-        if not warmup and unit == "iters":  # Megatron counts them in samples, from one on
-            done = done * settings.count("global_batch_size")
+        if unit == "iters" and warmup < 1:  # Megatron counts samples, the first of which is 1
+            batch = settings.count("global_batch_size")
+            done, warmup = done * batch, warmup * batch
         return np.maximum(least, top * np.sqrt(max(warmup, 1) / np.maximum(done, 1)))
     if style != "WSD":
         return decay(done - warmup, length - warmup, style, top, least)

@@ -42,7 +42,8 @@ def learning_rates(settings: Settings, asked: int | None) -> Float:
     if not warmup and not span:
         return np.full(steps, top)
     step = np.arange(steps, dtype=np.float64)
-    rates = decay(step - start, span, shape, top, least)
+    rates = np.where(step < start + span, decay(step - start, span, shape, top, least), least)
+    rates = np.where(step < start, top, rates)
     if ramp == "linear":
         return np.where(step <= warmup, line(step, max(warmup, 1), 0.0, top), rates)
     return np.where(step <= warmup, top, rates)
