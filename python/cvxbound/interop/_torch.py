@@ -59,28 +59,43 @@ def from_torch(
     name = type(scheduler).__name__
     if name in _NEEDS_LOSSES:
         raise ValueError(f"{name} follows losses, which come with the run: use from_log after it")
-    if not hasattr(scheduler, "base_lrs") or not hasattr(scheduler, "optimizer"):
+    done = _done(scheduler)
+    if done is None or not hasattr(scheduler, "optimizer"):
         raise TypeError(f"scheduler must be one of torch.optim.lr_scheduler, got {scheduler!r}")
-    if isinstance(group, bool) or not 0 <= group < len(scheduler.base_lrs):
-        groups = len(scheduler.base_lrs)
+    groups = len(scheduler.optimizer.param_groups)
+    if isinstance(group, bool) or not 0 <= group < groups:
         raise ValueError(f"group must be from 0 to {groups - 1}, a group of the optimizer: {group}")
-    base = float(scheduler.base_lrs[group])
-    if type(scheduler).get_lr.__qualname__ != "LambdaLR.get_lr":
-        rates, scale = _stepped(scheduler, steps, group), 1.0
-    elif isinstance(factor := scheduler.lr_lambdas[group], Factor):
-        rates, scale = factor.table(steps), factor.scale * base
+    if getattr(getattr(scheduler, "get_lr", None), "__qualname__", "") == "LambdaLR.get_lr":
+        rates, scale = _factors(scheduler, steps, group)
+    elif done:
+        raise ValueError(
+            f"the {name} is at step {done}, from which the steps before cannot be told; make it "
+            "anew, or use from_log"
+        )
     else:
-        rates, scale = np.fromiter(map(factor, range(steps)), float, steps), base
+        rates, scale = _stepped(scheduler, steps, group), 1.0
     return imported(rates, name, name, last_step, scale=scale)
+
+
+def _done(scheduler: Any) -> int | None:
+    """How often a scheduler was stepped; None if it is none. Some hold only others."""
+    if hasattr(scheduler, "last_epoch"):
+        return int(scheduler.last_epoch)
+    inner = [_done(each) for each in getattr(scheduler, "_schedulers", ())]
+    return max((each for each in inner if each is not None), default=None)
+
+
+def _factors(scheduler: Any, steps: int, group: int) -> tuple[Float, float]:
+    """The factors of a `LambdaLR`, and the learning rate that they multiply."""
+    base = float(scheduler.base_lrs[group])
+    factor = scheduler.lr_lambdas[group]
+    if isinstance(factor, Factor):
+        return factor.table(steps), factor.scale * base
+    return np.fromiter(map(factor, range(steps)), float, steps), base
 
 
 def _stepped(scheduler: Any, steps: int, group: int) -> Float:
     """The learning rates before each step of a copy."""
-    if scheduler.last_epoch > 0:
-        raise ValueError(
-            f"the {type(scheduler).__name__} is at step {scheduler.last_epoch}, from which the "
-            "steps before cannot be told; make it anew, or use from_log"
-        )
     groups = [{**each, "params": []} for each in scheduler.optimizer.param_groups]
     optimizer = SimpleNamespace(
         param_groups=copy.deepcopy(groups), defaults=dict(scheduler.optimizer.defaults)
