@@ -65,11 +65,12 @@ def test_every_step_of_a_schedule(optax, name):
     found = from_optax(fn, T, last_step="given")
     assert not jax.config.jax_enable_x64
     at = [0, 1, W - 1, W, W + 1, 299, 300, 301, 499, 500, 501, 799, 800, 801, T - 2, T - 1]
-    usual = [float(fn(t)) for t in at[::5]]  # in float32
-    np.testing.assert_allclose(rates_of(found)[at[::5]], usual, rtol=1e-5, atol=1e-7 * LR)
+    one = fn if name == "in Python" else jax.jit(fn)
+    usual = [float(one(t)) for t in at]  # in float32
+    np.testing.assert_allclose(rates_of(found)[at], usual, rtol=1e-5, atol=1e-7 * LR)
     with jax.enable_x64(True):
-        wide = [float(fn(t)) for t in at[::3]]
-    np.testing.assert_allclose(rates_of(found)[at[::3]], wide, rtol=1e-12, atol=1e-15 * LR)
+        wide = [float(one(t)) for t in at]
+    np.testing.assert_allclose(rates_of(found)[at], wide, rtol=1e-12, atol=1e-15 * LR)
 
 
 def test_the_tail_of_a_long_decay_is_not_zero(optax):
@@ -108,7 +109,7 @@ def test_there_and_back_again(lr):
 
 # --- Keras ---------------------------------------------------------------------------------------
 
-STEPS = 60  # each of which Keras computes on its own
+STEPS = 60
 KERAS = {
     "ExponentialDecay": (LR, 20, 0.5),
     "PiecewiseConstantDecay": ([20, 40], [LR, LR / 2, LR / 4]),
@@ -134,7 +135,7 @@ def test_schedules_of_keras(keras, name):
     decay = getattr(keras.optimizers.schedules, name)(*KERAS[name])
     found = from_keras(decay, STEPS, last_step="given")
     assert keras.config.floatx() == "float32"
-    at = [0, 1, 9, 10, 11, 24, 25, 39, 40, 41, STEPS - 1]
+    at = [0, 9, 10, 25, STEPS - 1]
     usual = [float(decay(t)) for t in at]  # in float32
     np.testing.assert_allclose(rates_of(found)[at], usual, rtol=1e-4, atol=1e-6 * LR)
     assert found.eta.dtype == np.float64

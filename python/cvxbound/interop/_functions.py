@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._common import LastStep, checked, imported, needed
-from ._optax import _double
+from ._optax import evaluated
 
 if TYPE_CHECKING:
     from .._schedule import Schedule
@@ -61,8 +61,8 @@ def from_keras(schedule: Any, steps: int, *, last_step: LastStep = "repeat") -> 
     Parameters
     ----------
     schedule : keras.optimizers.schedules.LearningRateSchedule
-        It is called once a step (it takes one at a time), in float64: in Keras' own float32 the
-        last steps of a long decay are rounded to zero.
+        It is evaluated in float64: in Keras' own float32 the last steps of a long decay are
+        rounded to zero.
     steps : int
         Number of steps.
     last_step : {"repeat", "given"}, default "repeat"
@@ -89,22 +89,22 @@ def from_keras(schedule: Any, steps: int, *, last_step: LastStep = "repeat") -> 
     """
     steps = checked(steps, last_step)
     keras = needed("keras", "keras", "from_keras")
-    with _keras_double(keras):
-        rates = np.fromiter((float(schedule(t)) for t in range(steps)), float, steps)
+    with _in_double(keras):
+        if keras.config.backend() == "jax":  # which compiles every single call
+            rates = evaluated(needed("jax", "jax", "Keras"), schedule, steps)
+        else:
+            rates = np.fromiter((float(schedule(t)) for t in range(steps)), float, steps)
     name = type(schedule).__name__
     return imported(rates, name, name, last_step)
 
 
 @contextlib.contextmanager
-def _keras_double(keras: Any) -> Iterator[None]:
+def _in_double(keras: Any) -> Iterator[None]:
     """Keras in float64 for as long as the block lasts."""
     usual = keras.config.floatx()
-    on_jax = keras.config.backend() == "jax"
-    wide = _double(needed("jax", "jax", "Keras")) if on_jax else contextlib.nullcontext()
     keras.config.set_floatx("float64")
     try:
-        with wide:
-            yield
+        yield
     finally:
         keras.config.set_floatx(usual)
 

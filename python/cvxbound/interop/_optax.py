@@ -51,13 +51,16 @@ def from_optax(fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "r
     if isinstance(fn, Table):
         return imported(fn.rows(steps), "optax", "optax", last_step, scale=fn.lr)
     jax = needed("jax", "jax", "from_optax")
+    return imported(evaluated(jax, fn, steps), "optax", "optax", last_step)
+
+
+def evaluated(jax: Any, fn: Callable[[Any], Any], steps: int) -> Float:
+    """The values of a function of JAX at all steps, in float64."""
     with _double(jax):
-        counts = jax.numpy.arange(steps)
         try:
-            rates = np.asarray(jax.vmap(fn)(counts), np.float64)
+            return np.asarray(jax.vmap(fn)(jax.numpy.arange(steps)), np.float64)
         except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
-            rates = np.array([float(fn(step)) for step in range(steps)])
-    return imported(rates, "optax", "optax", last_step)
+            return np.fromiter((float(fn(step)) for step in range(steps)), float, steps)
 
 
 def _double(jax: Any) -> Any:
