@@ -4,6 +4,7 @@ import doctest
 import importlib.util
 import pkgutil
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,29 @@ def test_readme_python_blocks(monkeypatch, capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "a linear decay wants" in capsys.readouterr().out
+
+
+def test_examples_of_other_tools(monkeypatch, capsys):
+    """Each block runs after those before it; those of a tool, named beside it, where it is."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    text = (ROOT / "docs" / "interop.md").read_text()
+    blocks = re.findall(r"```python(.*?)\n(.*?)```", text, re.DOTALL)
+    shared = {}
+    for packages, block in blocks:
+        if all(map(importable, packages.split())):
+            exec(compile(block, "docs/interop.md", "exec"), shared)
+    assert "# Megatron-LM: wsd, 1000 steps, warmup=50" in capsys.readouterr().out
+
+
+def importable(package):
+    """Whether a package is there and works, which timm does with a torchvision for its torch."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(package)
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", ["advice.md", "fitting.md", "logs.md"])

@@ -13,10 +13,11 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import __version__, laws, plot, views
+from .._files import check_target, replacing
 from .._messages import counted
 from .._progress import bar
 from ..sweeps import SweepError
-from . import _advice, _documents, _fit, _inputs, _reports, _sweep, _tables, _views
+from . import _advice, _documents, _export, _fit, _inputs, _reports, _sweep, _tables, _views
 from ._doctor import diagnose
 from ._inputs import Subject, TooLongError, UsageError
 from ._options import (
@@ -54,7 +55,9 @@ from ._options import (
     Shard,
     SourceSteps,
     Steps,
+    TextOut,
     Threads,
+    Tool,
 )
 from ._views import View
 
@@ -323,6 +326,33 @@ def fit_command(
         if target is not None:
             plot.save(_fit.figure(report, log_x), target)
     _show(as_json, _documents.fitting(report, save, out), _tables.fitting(report, save, out))
+
+
+@app.command(name="export")
+def export_command(
+    schedule: OneSchedule,
+    /,
+    *,
+    to: Tool,
+    steps: Steps = None,
+    lr: float | None = None,
+    out: TextOut = None,
+    as_json: Json = False,
+) -> None:
+    """Write the settings with which another tool follows a schedule, as text to paste.
+
+    Parameters
+    ----------
+    lr
+        The learning rate at the peak; without it the text has none.
+    """
+    target = None if out is None else check_target(out)
+    (subject,) = _inputs.load([schedule], steps, LOGS, "repeat")
+    report = _export.exported(subject, to, lr)
+    if out is not None and target is not None:
+        with replacing(target, out) as part:
+            part.write_text(report.text)
+    _show(as_json, _documents.exported(report, out), _tables.exported(report, out))
 
 
 @sweep_app.command(name="run")

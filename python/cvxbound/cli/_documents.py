@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis
+    from ._export import Export
     from ._fit import Fitting, Forecast
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
@@ -243,6 +244,20 @@ def _forecast(forecast: Forecast) -> dict[str, Any]:
         _subject(forecast.subject)
         | {name: getattr(forecast, name) for name in names}
         | {"best": best}
+    )
+
+
+def exported(report: Export, out: Path | None) -> dict[str, Any]:
+    """Describe `cvxbound export`."""
+    return (
+        {"command": "export", "version": __version__}
+        | _subject(report.subject)
+        | {
+            "to": report.tool,
+            "lr": report.lr,
+            "text": report.text,
+            "out": None if out is None else str(out),
+        }
     )
 
 

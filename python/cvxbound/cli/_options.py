@@ -11,6 +11,7 @@ from cyclopts import Parameter, Token
 from .._arrays import thread_count
 from .._names import Device, Kind, LastStep
 from ..extension import Strategy
+from ..interop._configs import Written
 from ._inputs import number, whole_number
 
 LawName = Literal["bound", "omega", "annealing", "multi-power"]
@@ -141,6 +142,15 @@ SavedLaw = Annotated[
     Parameter(name="--from", help="A law that --save wrote: runs are predicted, not fitted."),
 ]
 SaveLaw = Annotated[Path | None, Parameter(help="Where to write the law: .json.")]
+TextOut = Annotated[Path | None, Parameter(help="The file to write instead of the output.")]
+Tool = Annotated[
+    Written,
+    Parameter(
+        name="--to",
+        help="hf: TrainingArguments of Hugging Face; torchtitan and megatron: flags; olmo: a "
+        "scheduler of OLMo-core; maxtext: lines of its YAML.",
+    ),
+]
 Out = Annotated[Path, Parameter(help="The figure to write: .png, .pdf or .svg.")]
 AnyKind = Annotated[
     Kind | None,

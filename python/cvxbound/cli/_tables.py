@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..views import Sweep, Trend
     from ._advice import Extending, Transfer
     from ._doctor import Diagnosis, Package
+    from ._export import Export
     from ._fit import Fitting
     from ._inputs import Subject
     from ._reports import Best, Comparison, Problem, Tuning, Values
@@ -223,6 +224,13 @@ def extended(report: Extending, out: Path | None) -> RenderableType:
     if out is not None:
         parts.append(Text(f"schedule: {out}"))
     return _group(parts)
+
+
+def exported(report: Export, out: Path | None) -> RenderableType:
+    """Show `cvxbound export`: the text as it is, whatever the width."""
+    if out is not None:
+        return Text(f"settings: {out}")
+    return Text(report.text.rstrip(), overflow="ignore", no_wrap=True)
 
 
 def _strategies_table(report: Extending, title: str) -> RenderableType:

@@ -1,0 +1,130 @@
+"""Settings as text to paste, in the language of each tool, and read from it again."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import _olmo, _torchtitan
+
+
+def write(tool: Any, settings: Mapping[str, Any], comments: list[str]) -> str:
+    """Settings below comments; each ends a line."""
+    lines = [f"# {comment}" for comment in comments]
+    return "\n".join([*lines, *_WRITERS[tool.FORMAT](settings)]) + "\n"
+
+
+def read(tool: Any, text: str) -> dict[str, Any]:
+    """The settings that `write` wrote, or that somebody else did in the same language."""
+    return _READERS[tool.FORMAT](text)
+
+
+def _write_flags(settings: Mapping[str, Any]) -> list[str]:
+    return [f"--{name.replace('_', '-')} {value}" for name, value in settings.items()]
+
+
+def _write_dotted(settings: Mapping[str, Any]) -> list[str]:
+    names = [name for name in settings if name in _torchtitan.IN_GROUP]
+    flags = [f"--{_torchtitan.IN_GROUP[name]} {settings[name]}" for name in names]
+    if "lr" in settings:
+        flags.insert(0, f"# lr={settings['lr']!r} in the settings of the optimizer")
+    return flags
+
+
+def _read_flags(text: str) -> dict[str, Any]:
+    words = shlex.split(text.replace("\\\n", " "), comments=True)
+    found: dict[str, Any] = {}
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            continue
+        name, equals, value = word.partition("=")
+        if not equals:
+            value = words.pop(0) if words and not words[0].startswith("--") else "True"
+        found[name] = _literal(value)
+    return found
+
+
+def _write_yaml(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {_plain(value)}" for name, value in settings.items()]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _read_yaml(text: str) -> dict[str, Any]:
+    rows = (line.partition("#")[0].partition(":") for line in text.splitlines())
+    return {name.strip(): _literal(value.strip(" '\"")) for name, colon, value in rows if colon}
+
+
+def _write_python(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value!r}," for name, value in settings.items()]
+
+
+def _read_python(text: str) -> dict[str, Any]:
+    call = ast.parse(f"dict(\n{text}\n)", mode="eval").body
+    found: dict[str, Any] = _object(call)
+    return found
+
+
+def _write_assignments(settings: Mapping[str, Any]) -> list[str]:
+    inner = {key: value for key, value in settings.items() if key not in ("lr", "max_steps")}
+    told = {"lr": "of the optimizer", "max_steps": "of the trainer: Duration.steps(...)"}
+    lines = [f"{key} = {settings[key]!r}  # {told[key]}" for key in told if key in settings]
+    name = _olmo.CLASSES[inner.pop("type")]
+    lines.append(f"scheduler = {name}(")
+    for key, value in inner.items():
+        if key != "stages":
+            lines.append(f"    {key}={value!r},")
+            continue
+        lines.append("    stages=[")
+        for stage in value:
+            words = ", ".join(f"{each}={stage[each]!r}" for each in stage)
+            lines.append(f"        ComposableSchedulerStage({words}),")
+        lines.append("    ],")
+    return [*lines, ")"]
+
+
+def _read_assignments(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for line in ast.parse(text).body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            found[line.targets[0].id] = _object(line.value)
+    return found
+
+
+def _object(node: ast.expr) -> Any:
+    """A literal, or a call as the mapping of its arguments; its name is their `type`."""
+    if isinstance(node, ast.Call):
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        inner = {str(each.arg): _object(each.value) for each in node.keywords}
+        return inner if name in ("dict", "ComposableSchedulerStage") else {"type": name} | inner
+    if isinstance(node, ast.List):
+        return [_object(each) for each in node.elts]
+    return ast.literal_eval(node)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "flags": _write_flags,
+    "dotted flags": _write_dotted,
+    "yaml": _write_yaml,
+    "python": _write_python,
+    "assignments": _write_assignments,
+}
+_READERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "flags": _read_flags,
+    "dotted flags": _read_flags,
+    "yaml": _read_yaml,
+    "python": _read_python,
+    "assignments": _read_assignments,
+}
