@@ -47,18 +47,6 @@ def planned(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: min(1.0, (steps - step) / cooldown))
 
 
-def read(scheduler: LambdaLR, steps: int) -> cb.Schedule:
-    """The schedule of a scheduler, which is not stepped."""
-    factor = scheduler.lr_lambdas[0]
-    return cb.schedules.from_array([factor(step) for step in range(steps)])
-
-
-def exported(schedule: cb.Schedule, optimizer: torch.optim.Optimizer, step: int) -> LambdaLR:
-    """A scheduler that goes on with `schedule` after `step` steps."""
-    last = len(schedule) - 1
-    return LambdaLR(optimizer, lambda t: float(schedule.eta[min(t, last)]), last_epoch=step - 1)
-
-
 def train(plan: Plan) -> tuple[list[Row], cb.Extension]:
     """Train, and return the log and the extension of the run."""
     torch.manual_seed(1)
@@ -67,7 +55,7 @@ def train(plan: Plan) -> tuple[list[Row], cb.Extension]:
     optimizer = torch.optim.SGD(model.parameters(), lr=plan.lr)
     scheduler = planned(optimizer, plan.steps)
 
-    schedule = read(scheduler, plan.steps)
+    schedule = cb.schedules.from_torch(scheduler, plan.steps, last_step="given")
     gamma = cb.tune(schedule).gamma  # `lr` was tuned for this schedule: it is this, in other units
     predicted = cb.curve(schedule, gamma)
 
@@ -83,11 +71,13 @@ def train(plan: Plan) -> tuple[list[Row], cb.Extension]:
             rate = optimizer.param_groups[0]["lr"]
             rows.append(Row(step, rate, float(np.mean(losses)), float(predicted[step - 1])))
             losses.clear()
-        scheduler.step()
         if step == plan.ask_after:
             extension = cb.extend(schedule, plan.longer, resume=step)
             predicted = cb.curve(extension.schedule, extension.gamma)
-            scheduler = exported(extension.schedule, optimizer, step)
+            done = scheduler.state_dict()
+            scheduler = extension.schedule.to_torch(optimizer, plan.lr)
+            scheduler.load_state_dict(done)  # it goes on where the other one is
+        scheduler.step()
     return rows, extension
 
 
