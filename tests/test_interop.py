@@ -410,6 +410,7 @@ def test_olmo_takes_any_phases_made_of_lines():
         (cb.optimize(20), "hf", LR, "optimized: a table .*hf takes no tables; to_torch"),
         (cb.extend(wsd(200), 300).schedule, "olmo", LR, "extended: a table of learning rates"),
         (cb.Schedule([1.0, 1.0], "wsd"), "hf", LR, "wsd: a table of learning rates"),
+        (cb.Schedule([1.0], "linear", {"peak": LR}), "hf", LR, "linear: a table of learning rates"),
         (wsd(T), "nanotron", LR, "unknown tool to export to 'nanotron'"),
         (wsd(T), "hf", -1.0, "lr must be positive"),
     ],

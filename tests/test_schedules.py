@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvxbound import schedules
+from cvxbound import _schedule, schedules
 from cvxbound.schedules import (
     FAMILIES,
     SHAPES,
@@ -294,8 +294,8 @@ def test_a_shape_may_be_off_by_rounding():
 
 def test_steps_are_checked_once(monkeypatch):
     checked = []
-    check = schedules.check_range
-    monkeypatch.setattr(schedules, "check_range", lambda *args: checked.append(0) or check(*args))
+    check = _schedule.check_range
+    monkeypatch.setattr(_schedule, "check_range", lambda *args: checked.append(0) or check(*args))
     from_array([1, 2])
     assert len(checked) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +72,8 @@ def phases(schedule: Schedule, tool: str) -> Phases:
 
     family = FAMILIES.get(schedule.name)
     params = dict(schedule.params)
-    if family is None or not params or family(**params) != schedule:
+    made = family is not None and inspect.signature(family).parameters.keys() == params.keys()
+    if not made or FAMILIES[schedule.name](**params) != schedule:
         raise ValueError(
             f"{schedule.name}: a table of learning rates, which is not made of a family with "
             f"parameters, and {tool} takes no tables; to_torch and to_optax do"
