@@ -124,8 +124,8 @@ class Fuzzer {
   /// A call that may be answered, unless a number is out of range.
   void fill(Call& call) {
     call.function = Function(below(kFunctions));
-    const std::int64_t rows = 1 + below(3);
-    const std::int64_t steps = 1 + below(chance(2000) ? 1000 : chance(50) ? 100 : 12);
+    const std::int64_t rows = chance(2) ? 1 : 1 + below(3);
+    const std::int64_t steps = 1 + below(chance(5000) ? 1000 : chance(100) ? 100 : 6);
     const int strange_one_in = chance(4) ? 10 : 100000;
     call.eta = numbers(rows * steps, strange_one_in);
     call.schedules = {call.eta.data(), rows, steps, nullptr, 0, 0};
@@ -149,8 +149,9 @@ class Fuzzer {
 
   void fill_options(Call& call, int strange_one_in) {
     cvxbound_default_options(&call.options, sizeof call.options);
-    call.options.kind = std::int32_t(below(3));
-    call.options.last_step = std::int32_t(below(3));
+    // Searches for last steps take most of the time, and few of the paths.
+    call.options.kind = chance(4) ? std::int32_t(below(3)) : chance(2) ? CVXBOUND_LAST : CVXBOUND_AVERAGE;
+    call.options.last_step = chance(4) ? std::int32_t(below(3)) : std::int32_t(below(2));
     call.options.method = std::int32_t(below(3));
     call.options.nthreads = chance(50) ? 2 : 1;
     if (chance(3)) call.options.rtol = 1e-9;

@@ -1,4 +1,4 @@
-// Two schedules from C++, with the gradient norms of a run: their bounds, and where their steps are best changed.
+// Two schedules from C++, with the gradient norms of a run: their bounds, and what their steps are worth.
 #include <cvxbound/bounds.hpp>
 #include <iostream>
 
