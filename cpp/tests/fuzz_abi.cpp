@@ -88,7 +88,7 @@ class Fuzzer {
     const int status = call.run();
     seen.insert(status);
     if (status < CVXBOUND_OK || status >= CVXBOUND_INTERNAL) return false;
-    if (status == CVXBOUND_OK) return !hopeless && (!chance(50) || repeats(call));
+    if (status == CVXBOUND_OK) return !hopeless && (!chance(200) || repeats(call));
     return same(eta, call.eta) && same(one, call.one) && same(other, call.other);
   }
 
@@ -149,11 +149,11 @@ class Fuzzer {
 
   void fill_options(Call& call, int strange_one_in) {
     cvxbound_default_options(&call.options, sizeof call.options);
-    // Searches for last steps take most of the time, and few of the paths.
+    // Searches for last steps, block maps and threads take most of the time, and few of the paths.
     call.options.kind = chance(4) ? std::int32_t(below(3)) : chance(2) ? CVXBOUND_LAST : CVXBOUND_AVERAGE;
-    call.options.last_step = chance(4) ? std::int32_t(below(3)) : std::int32_t(below(2));
-    call.options.method = std::int32_t(below(3));
-    call.options.nthreads = chance(50) ? 2 : 1;
+    call.options.last_step = chance(8) ? CVXBOUND_FREE : std::int32_t(below(2));
+    call.options.method = chance(8) ? std::int32_t(below(3)) : CVXBOUND_DIRECT;
+    call.options.nthreads = chance(200) ? 2 : 1;
     if (chance(3)) call.options.rtol = 1e-9;
     if (chance(3)) call.options.D = numbers(1, strange_one_in)[0];
     call.options_at = chance(4) ? nullptr : &call.options;
