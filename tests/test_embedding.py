@@ -120,22 +120,22 @@ def same_bits(found, expected):
 # --- the results are those of Python -------------------------------------------------------------
 
 RNG = np.random.default_rng(0)
-ROUGH = 10.0 ** RNG.uniform(-12, 3, (3, 70))
+ROUGH = 10.0 ** RNG.uniform(-12, 3, (3, 40))
 SCHEDULES = {
     "one step": ([[0.5]], None, 1.0),
     "one step and a norm": ([[0.5]], [[3e40]], 2.0),
-    "a batch": (RNG.random((4, 300)), None, 3.0),
-    "zeros": (np.where(RNG.random((3, 60)) < 0.4, 0.0, ROUGH[:, :60]), None, 1.0),
+    "a batch": (RNG.random((4, 150)), None, 3.0),
+    "zeros": (np.where(RNG.random((3, 40)) < 0.4, 0.0, ROUGH), None, 1.0),
     "nothing moves": (np.zeros((1, 5)), None, 1.0),
     "a constant norm": (ROUGH, [[0.37]], 0.1),
     "a constant norm a row": (ROUGH, [[1e-30], [1.0], [7e50]], 1e20),
     "a row without noise": (ROUGH, [[0.0], [1.0], [2.0]], 1.0),
-    "norms that rows share": (ROUGH, RNG.random((1, 70)) * 5, 2.5),
-    "norms far from 1": (ROUGH, RNG.random((3, 70)) * 1e60, 1e-7),
-    "tiny norms": (ROUGH, 10.0 ** RNG.uniform(-320, -290, (3, 70)), 1e-9),
-    "norms and zeros": (ROUGH, np.where(RNG.random((3, 70)) < 0.5, 0.0, 1e20), 1.0),
-    "extreme steps": (10.0 ** RNG.uniform(-300, 299, (2, 40)), None, 1e-5),
-    "subnormal steps": (np.full((2, 40), 5e-324), None, 1.0),
+    "norms that rows share": (ROUGH, RNG.random((1, 40)) * 5, 2.5),
+    "norms far from 1": (ROUGH, RNG.random((3, 40)) * 1e60, 1e-7),
+    "tiny norms": (ROUGH[:1, :20], 10.0 ** RNG.uniform(-320, -290, (1, 20)), 1e-9),
+    "norms and zeros": (ROUGH, np.where(RNG.random((3, 40)) < 0.5, 0.0, 1e20), 1.0),
+    "extreme steps": (10.0 ** RNG.uniform(-300, 299, (2, 20)), None, 1e-5),
+    "subnormal steps": (np.full((1, 12), 5e-324), None, 1.0),
     "long": (np.linspace(1, 0, 600, endpoint=False), None, 1.0),
 }
 
