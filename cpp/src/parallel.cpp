@@ -9,7 +9,6 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -52,8 +51,8 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
   helpers.reserve(static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0)));
   try {
     for (std::int64_t i = 0; i < wanted; ++i) helpers.emplace_back(work, static_cast<int>(i) + 1);
-  } catch (const std::system_error&) {
-    // No more threads to be had: the ones there are do the work.
+  } catch (const std::exception&) {
+    // No more threads to be had, or no memory for them: the ones there are do the work.
   }
   work(0);
   for (std::thread& helper : helpers) helper.join();

@@ -1,0 +1,15 @@
+# Fails if a library shows any symbol but the functions of cvxbound.h, with their version.
+execute_process(COMMAND ${NM} --dynamic --defined-only ${LIBRARY}
+  OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+if(status)
+  message(FATAL_ERROR "${NM} failed on ${LIBRARY}")
+endif()
+string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
+foreach(line IN LISTS lines)
+  if(NOT line MATCHES " (T cvxbound_[a-z_]+@@|A )CVXBOUND_0$")
+    message(FATAL_ERROR "an unexpected symbol: ${line}")
+  endif()
+endforeach()
+if(NOT symbols MATCHES "cvxbound_bound@@")
+  message(FATAL_ERROR "no functions in ${LIBRARY}")
+endif()
