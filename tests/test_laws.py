@@ -432,12 +432,15 @@ def test_what_comparisons_and_best_rates_refuse(law, runs):
         logged.best_lr(SCHEDULES["wsd"])
 
 
-def test_intervals_of_many_steps_are_made_in_parts(law, monkeypatch):
+@pytest.mark.parametrize("weight_rms", [0.02, "fit"])
+def test_intervals_of_many_steps_are_made_in_parts(runs, monkeypatch, weight_rms):
+    law = laws.fit(runs, replicates=3, weight_rms=weight_rms)
     schedule = SCHEDULES["wsd"]
     whole = law.predict(schedule, at="all")
-    monkeypatch.setattr("cvxbound.laws._law._MOST_DRAWN", 1000)
+    monkeypatch.setattr("cvxbound.laws._law._MOST_DRAWN", 60_000)
     parts = law.predict(schedule, at="all")
     np.testing.assert_array_equal(parts.low, whole.low)
+    np.testing.assert_array_equal(parts.high, whole.high)
 
 
 def test_runs_may_be_a_frame(runs):

@@ -54,9 +54,7 @@ class Linearized:
             change += slope[:, part] * by
         positive = base > 0
         relative = np.divide(change, base, out=np.zeros_like(change), where=positive)
-        return np.where(
-            positive, self._base * np.exp(np.clip(relative, -50, 50)), self._base + change
-        )
+        return np.where(positive, base * np.exp(np.clip(relative, -50, 50)), base + change)
 
 
 def _moved(value: float, step: float, is_log: bool) -> float:
@@ -129,7 +127,7 @@ def _refit(
         lambda values: features(values)[:, kept],
         observations.loss[kept],
         weight[kept],
-        [found.values],
+        found.values,
         rounds=2,
     )
 

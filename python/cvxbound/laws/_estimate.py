@@ -26,21 +26,12 @@ _NORMAL = 1.4826  # the standard deviation over the median absolute deviation
 _LEAST_SCALE = 1e-6  # of relative errors: logs have so many digits
 
 
-class Observed(NamedTuple):
-    """A run as a law is fitted to it."""
-
-    trace: Trace
-    loss: Float  # (n,)
-    weight: Float  # (n,)
-
-
 class Estimate(NamedTuple):
     """What a fit found."""
 
     values: dict[str, float]  # of all parameters
     coefficients: Float
     residuals: Float  # relative, of all observations in turn
-    weights: Float  # of the last round
 
 
 class Features:
@@ -68,7 +59,7 @@ def estimate(
     features: Callable[[Mapping[str, float]], Float],
     loss: Float,
     weights: Float,
-    starts: Sequence[Mapping[str, float]] | None = None,
+    start: Mapping[str, float] | None = None,
     rounds: int = _ROUNDS,
 ) -> Estimate:
     """Fit a form.
@@ -80,8 +71,9 @@ def estimate(
         From values of the parameters to the features at all observations.
     loss, weights : ndarray of float64, shape (n,)
         The observations, and how much each counts.
-    starts : sequence of mappings, optional
-        Where to search from; by default every combination of the form's own starts.
+    start : mapping, optional
+        Where to search from; by default the best fit of the exponents that a search from one of
+        the form's own starts finds.
     rounds : int, default 4
         Of weights.
 
@@ -95,20 +87,19 @@ def estimate(
         SciPy is missing.
     """
     problem = _Problem(form, features, loss)
-    if starts is None:
+    if start is None:
         grid = itertools.product(*(each.starts for each in form.free))
-        rough = [problem.solve(np.array(point), weights, problem.exponents) for point in grid]
+        rough = [problem.solve(np.array(each), weights, problem.exponents) for each in grid]
         point = min(rough, key=lambda each: each[0])[1]
-        starts = [problem.values(point)]
+    else:
+        point = problem.point(start)
     current = weights
     for round_ in range(rounds):
-        found = [problem.solve(problem.point(start), current) for start in starts]
-        point = min(found, key=lambda each: each[0])[1]
+        _, point = problem.solve(point, current)
         residuals = problem.residuals(point, current)
         if round_ < rounds - 1:
             current = weights * _huber(residuals, weights)
-            starts = [problem.values(point)]
-    return Estimate(problem.values(point), problem.coefficients(point, current), residuals, current)
+    return Estimate(problem.values(point), problem.coefficients(point, current), residuals)
 
 
 def _huber(residuals: Float, weights: Float) -> Float:
