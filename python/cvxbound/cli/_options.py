@@ -142,6 +142,12 @@ SavedLaw = Annotated[
     Parameter(name="--from", help="A law that --save wrote: runs are predicted, not fitted."),
 ]
 SaveLaw = Annotated[Path | None, Parameter(help="Where to write the law: .json.")]
+StepColumn = Annotated[
+    str | None, Parameter(help="Column of the step, where its name does not tell.")
+]
+LrColumn = Annotated[
+    str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
+]
 TextOut = Annotated[Path | None, Parameter(help="The file to write instead of the output.")]
 Tool = Annotated[
     Written,
@@ -252,12 +258,8 @@ class ExtendOptions:
 class LogOptions:
     """How to read the logs; what the named schedules look like is part of their names."""
 
-    step_column: Annotated[
-        str | None, Parameter(help="Column of the step, where its name does not tell.")
-    ] = None
-    lr_column: Annotated[
-        str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
-    ] = None
+    step_column: StepColumn = None
+    lr_column: LrColumn = None
     warmup: Annotated[
         float | None,
         Parameter(
@@ -384,12 +386,8 @@ class ForecastOptions:
 class RunOptions:
     """How to read runs with their losses."""
 
-    step_column: Annotated[
-        str | None, Parameter(help="Column of the step, where its name does not tell.")
-    ] = None
-    lr_column: Annotated[
-        str | None, Parameter(help="Column of the learning rate, where its name does not tell.")
-    ] = None
+    step_column: StepColumn = None
+    lr_column: LrColumn = None
     loss_column: Annotated[
         str | None, Parameter(help="Column of the loss, where its name does not tell.")
     ] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -116,9 +116,6 @@ class Bound(Form):
     def exponents(self, values: Values) -> tuple[float, float]:
         """Kappa and mu."""
         return values["kappa"], values["kappa" if self.mu == "kappa" else "mu"]
-
-    def options(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def terms_of(rates: Float, norms: Float | None, at: Int, kind: Any) -> Float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ class Form(abc.ABC):
     def columns(self, features: Float, values: Values) -> Float:
         """Return the columns of the coefficients, (n, k)."""
 
-    @abc.abstractmethod
     def options(self) -> dict[str, Any]:
-        """Return the arguments that make the form again, for files."""
+        """Return the arguments that make the form again, for files: its dataclass fields."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
 
     @property
     def free(self) -> tuple[Parameter, ...]:

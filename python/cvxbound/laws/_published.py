@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -43,9 +43,6 @@ class Omega(Form):
 
     def columns(self, features: Float, values: Values) -> Float:
         return np.stack([np.ones_like(features[0]), *features], axis=-1)
-
-    def options(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -89,11 +86,7 @@ class Annealing(Form):
         return np.stack([total, annealed])[:, trace.at - 1]
 
     def columns(self, features: Float, values: Values) -> Float:
-        total, annealed = features
-        return np.stack([np.ones_like(total), total ** -values["alpha"], -annealed], axis=-1)
-
-    def options(self) -> dict[str, Any]:
-        return asdict(self)
+        return _power_less(features, values)
 
 
 @dataclass(frozen=True)
@@ -146,11 +139,13 @@ class MultiPower(Form):
         return np.stack([seen, lost])
 
     def columns(self, features: Float, values: Values) -> Float:
-        total, lost = features
-        return np.stack([np.ones_like(total), total ** -values["alpha"], -lost], axis=-1)
+        return _power_less(features, values)
 
-    def options(self) -> dict[str, Any]:
-        return asdict(self)
+
+def _power_less(features: Float, values: Values) -> Float:
+    """Columns of a constant, a power of the sum of learning rates, and what annealing gains."""
+    total, gained = features
+    return np.stack([np.ones_like(total), total ** -values["alpha"], -gained], axis=-1)
 
 
 def _sums(lr: Float) -> Float:
