@@ -7,38 +7,23 @@ that nothing has been written to is not a number.
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
 import sys
 import types
-from importlib.machinery import ExtensionFileLoader
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import extensions
 from cvxbound import _device
 
+# Names the module that CMake builds as `_cuda` with CVXBOUND_CUDA=EMULATED.
 VARIABLE = "CVXBOUND_EMULATED_CUDA"
-
-
-def load_kernels():
-    """The module that CMake builds as `_cuda` with CVXBOUND_CUDA=EMULATED; None where it is not."""
-    path = os.environ.get(VARIABLE)
-    if not path:
-        return None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{VARIABLE} names no file: {path}")
-    loader = ExtensionFileLoader("cvxbound._cuda", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def emulated(monkeypatch):
     """A machine whose GPUs the processor stands for while a test runs, and its CuPy."""
-    kernels = load_kernels()
+    kernels = extensions.load("cvxbound._cuda", VARIABLE)
     if kernels is None:
         pytest.skip(f"no emulated kernels: {VARIABLE} is not set")
     machine = Machine(kernels)

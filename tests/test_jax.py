@@ -1,14 +1,24 @@
-"""Bounds of JAX's arrays: the package's own values and derivatives, whatever JAX does."""
+"""Bounds of JAX's arrays: the package's own values and derivatives, whatever JAX does.
+
+XLA calls the package itself where it was built with _jax_ffi, or where CVXBOUND_JAX_FFI is the path
+of that module, from a build folder of CMake; else it calls Python.
+"""
+
+import sys
 
 import numpy as np
 import pytest
 
 import cvxbound as cb
+import extensions
 
 jax = pytest.importorskip("jax", reason="cvxbound.jax needs JAX")
+if functions := extensions.load("cvxbound._jax_ffi", "CVXBOUND_JAX_FFI"):
+    sys.modules["cvxbound._jax_ffi"] = functions
 cj = pytest.importorskip("cvxbound.jax", reason="cvxbound.jax needs JAX")
 jnp = jax.numpy
 
+REFUSALS = (jax.errors.JaxRuntimeError, ValueError)  # of numbers; XLA chooses
 FIXED = [("last", "given"), ("last", "repeat"), ("average", "given"), ("average", "repeat")]
 CHOICES = [*FIXED, ("last", "free"), ("tight", "given"), ("average", "free")]
 
@@ -169,6 +179,101 @@ def test_descent_of_a_schedule():
     assert float(omega(logs)) == pytest.approx(cb.theory.optimal_bound(8), rel=1e-3)
 
 
+# --- calls of the package by XLA -----------------------------------------------------------------
+
+by_xla = pytest.mark.skipif(
+    not cj._is_registered, reason="XLA calls Python: no _jax_ffi, and CVXBOUND_JAX_FFI is not set"
+)
+
+
+@pytest.fixture
+def both_ways(monkeypatch):
+    """A function's results where XLA calls the package, and where it calls Python."""
+
+    def results(function, *arguments):
+        found = []
+        for is_registered in (True, False):
+            monkeypatch.setattr(cj, "_is_registered", is_registered)
+            jax.clear_caches()
+            found.append(jax.tree.leaves(jax.jit(function)(*arguments)))
+        return found
+
+    return results
+
+
+@by_xla
+@pytest.mark.parametrize(("kind", "last_step"), CHOICES)
+@pytest.mark.parametrize(
+    "norms",
+    [
+        pytest.param(1.0, id="none"),
+        pytest.param([[3e99], [1e-99]], id="a constant a row"),
+        pytest.param(NORMS, id="a norm a step"),
+        pytest.param(1e9 * steps(2, 7), id="large norms a step and row"),
+    ],
+)
+def test_xla_and_python_get_the_same_bits(both_ways, kind, last_step, norms):
+    which = {"kind": kind, "last_step": last_step, "at": [2, 6]}
+
+    def everything(eta, gamma, G):
+        values = cj.curve(eta, gamma, G=G, **which)
+        slopes = jax.grad(lambda *x: cj.curve(*x[:2], G=x[2], **which).sum(), (0, 1, 2))
+        parts = cj.terms(eta, G=G, gamma=gamma, **which), cj.terms(eta, G=G, **which)
+        return values, slopes(eta, gamma, G), parts
+
+    given = steps(3, 1, 7), np.array([0.1, 0.2]), np.asarray(norms)
+    for ours, pythons in zip(*both_ways(everything, *given), strict=True):
+        np.testing.assert_array_equal(ours, pythons)
+
+
+@by_xla
+def test_xla_and_python_map_and_loop_alike(both_ways):
+    def everything(eta, gamma, G):
+        several = jax.vmap(jax.vmap(cj.bound, (None, 0)), (0, None))(eta, gamma)
+        slopes = jax.vmap(jax.grad(lambda *x: cj.terms(x[0], G=x[1]).noise, (0, 1)), (0, None))
+        scanned = jax.lax.map(lambda x: cj.curve(x, kind="tight"), eta)
+        gaps = jnp.stack([jnp.zeros(7), G * jnp.array([1, 1, 0, 1, 0, 1, 1])])
+        noiseless = [cj.curve(eta[0], 0.1, G=x, kind="tight") for x in (0.0, gaps)]
+        return several, slopes(eta, G), scanned, noiseless
+
+    for ours, pythons in zip(
+        *both_ways(everything, steps(3, 7), np.array([0.1, 0.2]), NORMS), strict=True
+    ):
+        np.testing.assert_array_equal(ours, pythons)
+
+
+@by_xla
+def test_a_program_that_is_exported():
+    check = jax.export.DisabledSafetyCheck.custom_call("cvxbound_curve")
+    exported = jax.export.export(jax.jit(cj.bound), disabled_checks=[check])(ETA, 0.3)
+    assert "callback" not in exported.mlir_module()
+    assert float(exported.call(ETA, 0.3)) == cb.bound(ETA, 0.3)
+
+
+@by_xla
+def test_a_refusal_names_the_place():
+    eta = steps(2, 3)
+    eta[1, 2] = np.nan
+    with pytest.raises(REFUSALS, match=r"eta must be .* 1e\+300; found nan at index \(1, 2\)"):
+        jax.block_until_ready(cj.curve(eta))
+    with pytest.raises(REFUSALS, match=r"G must be .* 1e\+100; found -0.5 at index 1"):
+        jax.block_until_ready(cj.bound(ETA[:2], G=[1.0, -0.5]))
+
+
+def test_a_package_that_was_built_for_another_jaxlib(monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("Wrong API version: 9.9")
+
+    monkeypatch.setitem(sys.modules, "cvxbound._jax_ffi", _Functions)
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refuse)
+    with pytest.warns(RuntimeWarning, match=r"another jaxlib.*by Python.*\(Wrong API version"):
+        assert not cj._register()
+
+
+class _Functions:
+    curve = terms = slope = None
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -206,7 +311,7 @@ def test_what_is_wrong_with_the_form(call, error, says):
     ],
 )
 def test_what_is_wrong_with_the_numbers(call, says):
-    with pytest.raises(jax.errors.JaxRuntimeError, match=says):
+    with pytest.raises(REFUSALS, match=says):
         jax.block_until_ready(call())
 
 

@@ -7,6 +7,7 @@ length 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -73,68 +74,84 @@ def horizons(at: Any, steps: int, every: bool) -> tuple[tuple[int, ...] | None, 
     return tuple(found.reshape(-1).tolist()), found.ndim == 1
 
 
-def curve(eta: Float, gamma: Float, G: Float, choice: Choice) -> Float:
+def curve(eta: Float, gamma: Float, G: Float, *, choice: Choice) -> Float:
     """Bounds (*batch, horizons)."""
     return bounds.curve(eta, _checked(gamma), G=G, **choice.options)
 
 
-def terms(eta: Float, gamma: Float | None, G: Float, choice: Choice) -> Terms:
+def terms(eta: Float, G: Float, gamma: Float | None = None, *, choice: Choice) -> Terms:
     """Distance and noise, (*batch, horizons) each."""
     rate = None if gamma is None else _checked(gamma)
     return bounds.terms(eta, gamma=rate, G=G, **choice.options)
 
 
-def curve_slope(
-    weights: Float, eta: Float, gamma: Float, G: Float, choice: Choice, wrt: Wrt
+def slope(
+    weights: Float, eta: Float, gamma: Float, G: Float, *, choice: Choice, by_norm: bool
 ) -> Float:
-    """Derivatives of the sum of weights times bounds: (*batch, T), or (*batch,) by gamma."""
-    _check_weights(weights)
-    if wrt == "gamma":
-        distance, noise = terms(eta, gamma, G, choice)
-        with np.errstate(over="ignore", invalid="ignore"):
-            slope = noise - distance / gamma[..., None] ** 2
-            # A bound without weight may be infinite.
-            weighted = np.where(weights == 0, 0.0, weights * slope)
-        return np.asarray(weighted.sum(axis=-1))
+    """Derivatives of the sum of weights times bounds by the steps or the norms, (*batch, T)."""
+    _arrays.check_finite(weights, "the derivatives by the bounds, which come back to them,")
+    wrt: Literal["eta", "G"] = "G" if by_norm else "eta"
     rate = _checked(gamma)
     return gradients.gradient(eta, rate, G=G, weights=weights, wrt=wrt, **choice.options)
-
-
-def terms_slope(
-    of_distance: Float,
-    of_noise: Float,
-    eta: Float,
-    G: Float,
-    choice: Choice,
-    wrt: Literal["eta", "G"],
-) -> Float:
-    """Derivatives of the sum of weights times terms, (*batch, T), for a last step that is not free.
-
-    gamma times the bound tends to the distance for a small gamma, and the bound over gamma to the
-    noise for a large one: at the rates taken here nothing is left of the other term.
-    """
-    _check_weights(of_distance)
-    _check_weights(of_noise)
-    small, large = _extreme_rates(eta, G, choice)
-
-    def slope(gamma: Float, weights: Float) -> Float:
-        return gradients.gradient(eta, gamma, G=G, weights=weights, wrt=wrt, **choice.options)
-
-    by_noise = slope(large, of_noise) / large[..., None]
-    return by_noise if wrt == "G" else small[..., None] * slope(small, of_distance) + by_noise
-
-
-def _extreme_rates(eta: Float, G: Float, choice: Choice) -> tuple[Float, Float]:
-    distance, noise = terms(eta, None, G, choice)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        balance = np.sqrt(distance) / np.sqrt(noise)
-    balance = np.where((balance > 0) & (balance < np.inf), balance, 1.0)
-    return 1e-20 * balance.min(axis=-1), 1e20 * balance.max(axis=-1)
 
 
 def _checked(gamma: Float) -> Float:
     return _arrays.positive_array(gamma, "gamma / D", array_module(gamma))
 
 
-def _check_weights(weights: Float) -> None:
-    _arrays.check_finite(weights, "the derivatives by the bounds, which come back to them,")
+# --- what follows from these ---------------------------------------------------------------------
+
+
+class Calls(NamedTuple):
+    """`terms` and `slope` of the arrays of a module, that of NumPy or of JAX."""
+
+    xp: Any = np
+    terms: Callable[..., tuple[Any, Any]] = terms
+    slope: Callable[..., Any] = slope
+
+
+_NUMPY = Calls()
+
+
+def curve_slope(
+    weights: Any, eta: Any, gamma: Any, G: Any, choice: Choice, wrt: Wrt, by: Calls = _NUMPY
+) -> Any:
+    """Derivatives of the sum of weights times bounds: (*batch, T), or (*batch,) by gamma."""
+    if wrt != "gamma":
+        return by.slope(weights, eta, gamma, G, choice=choice, by_norm=wrt == "G")
+    distance, noise = by.terms(eta, G, gamma, choice=choice)
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = noise - distance / gamma[..., None] ** 2
+        # A bound without weight may be infinite.
+        weighted = by.xp.where(weights == 0, 0.0, weights * slope)
+    return by.xp.asarray(weighted.sum(axis=-1))
+
+
+def terms_slope(
+    of_distance: Any,
+    of_noise: Any,
+    eta: Any,
+    G: Any,
+    choice: Choice,
+    wrt: Literal["eta", "G"],
+    by: Calls = _NUMPY,
+) -> Any:
+    """Derivatives of the sum of weights times terms, (*batch, T), for a last step that is not free.
+
+    gamma times the bound tends to the distance for a small gamma, and the bound over gamma to the
+    noise for a large one: at the rates taken here nothing is left of the other term.
+    """
+    small, large = _extreme_rates(by.xp, *by.terms(eta, G, choice=choice))
+
+    def slope(weights: Any, gamma: Any) -> Any:
+        return by.slope(weights, eta, gamma, G, choice=choice, by_norm=wrt == "G")
+
+    by_noise = slope(of_noise, large) / large[..., None]
+    return by_noise if wrt == "G" else small[..., None] * slope(of_distance, small) + by_noise
+
+
+def _extreme_rates(xp: Any, distance: Any, noise: Any) -> tuple[Any, Any]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        balance = xp.sqrt(distance) / xp.sqrt(noise)
+    balance = xp.where((balance > 0) & (balance < np.inf), balance, 1.0)
+    return 1e-20 * balance.min(axis=-1), 1e20 * balance.max(axis=-1)

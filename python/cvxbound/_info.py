@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TypedDict
 
 from . import _core, _device
@@ -16,6 +17,7 @@ class Info(TypedDict):
     isas: list[str]
     threads: int
     cuda: str | None
+    jax_ffi: bool
     devices: list[Gpu]
 
 
@@ -28,7 +30,8 @@ def info() -> Info:
         ``version``; ``isa``: instruction set in use (the best one available, or the one named by
         ``CVXBOUND_FORCE_ISA``); ``isas``: those available; ``threads``: how many are used by
         default (``CVXBOUND_NUM_THREADS``, or the processors this process may run on); ``cuda``:
-        the CUDA version the package was built with, None for a build without; ``devices``: the
+        the CUDA version the package was built with, None for a build without; ``jax_ffi``: whether
+        it was built with functions that XLA calls (docs/autodiff.md); ``devices``: the
         GPUs that CuPy finds, of each its ``name``, ``memory`` in bytes and
         ``compute_capability``. CuPy is imported for it where it is installed, and the driver
         started, but no memory of a GPU taken. A process that is forked after that cannot use a
@@ -51,5 +54,6 @@ def info() -> Info:
         "isas": _core.available_isas(),
         "threads": _core.default_threads(),
         "cuda": _device.built_with(),
+        "jax_ffi": importlib.util.find_spec("cvxbound._jax_ffi") is not None,
         "devices": _device.gpus(),
     }

@@ -116,7 +116,7 @@ def _empty_terms(
 def _curve(eta: Tensor, rate: Tensor, G: Tensor, *choice: Any) -> Tensor:
     with _place_of(eta) as place:
         gamma, norm = place.array(rate), place.array(G)
-        return place.tensor(_autodiff.curve(place.array(eta), gamma, norm, _choice(*choice)))
+        return place.tensor(_autodiff.curve(place.array(eta), gamma, norm, choice=_choice(*choice)))
 
 
 @_operator(
@@ -125,7 +125,7 @@ def _curve(eta: Tensor, rate: Tensor, G: Tensor, *choice: Any) -> Tensor:
 def _terms(eta: Tensor, rate: Tensor | None, G: Tensor, *choice: Any) -> tuple[Tensor, Tensor]:
     with _place_of(eta) as place:
         gamma = None if rate is None else place.array(rate)
-        found = _autodiff.terms(place.array(eta), gamma, place.array(G), _choice(*choice))
+        found = _autodiff.terms(place.array(eta), place.array(G), gamma, choice=_choice(*choice))
         distance, noise = map(place.tensor, found)
         return distance, noise
 

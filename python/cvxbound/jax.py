@@ -7,20 +7,22 @@
 Array([-0.0042,  0.0292,  0.1417, -0.1583], dtype=float64)
 
 Values and derivatives are the package's own, in double precision, which JAX has to be told to use
-(``jax_enable_x64``). They go through `jax.jit`, `jax.grad` and `jax.vmap`, as calls of the host;
-docs/autodiff.md says what else there is to know.
+(``jax_enable_x64``). They go through `jax.jit`, `jax.grad` and `jax.vmap`, as calls of the package
+by XLA or, where it was not built for that, by Python; docs/autodiff.md says what else there is to
+know.
 """
 
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from . import _autodiff
 from ._arrays import broadcast_batch
-from ._autodiff import Choice, Wrt
+from ._autodiff import Calls, Choice, Wrt
 
 try:
     import jax
@@ -30,8 +32,6 @@ import jax.numpy as jnp
 from jax import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jax.typing import ArrayLike
 
     from ._names import Kind, LastStep
@@ -87,8 +87,8 @@ def bound(
         Where JAX is not told to use double precision.
     TypeError, ValueError
         As for `cvxbound.bound`. What is wrong with the numbers themselves, and an infinite bound
-        that is differentiated, is known only when they are computed with: JAX makes its own error
-        of it, `jax.errors.JaxRuntimeError`, which quotes the message.
+        that is differentiated, is known only when they are computed with: JAX makes an error of it,
+        `jax.errors.JaxRuntimeError` or ValueError, which quotes the message.
     NotImplementedError
         For derivatives of derivatives.
 
@@ -265,17 +265,51 @@ def _choice(
     return Choice(kind, last_step, horizons), not keeps_axis
 
 
-# --- calls of the host ---------------------------------------------------------------------------
+# --- values and slopes, which XLA computes by the package or asks Python for ---------------------
 
 
-def _call(function: Callable[..., Any], result: Any, *arrays: Any) -> Any:
-    """Call a function of NumPy arrays; under `vmap` they get an axis more, of length 1 or not."""
+def _register() -> bool:
+    """Give XLA the functions that the package was built with; without them it calls Python."""
+    try:
+        from . import _jax_ffi
+    except ImportError:
+        return False
+    try:
+        for name in ("curve", "terms", "slope"):
+            jax.ffi.register_ffi_target(f"cvxbound_{name}", getattr(_jax_ffi, name), platform="cpu")
+    except Exception as error:  # of XLA, which has no type of its own for it
+        warnings.warn(
+            "cvxbound was built for another jaxlib: JAX calls it by Python, which is slower, until "
+            f"it is built again ({error})",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return False
+    return True
 
-    def on_host(*arguments: Any) -> Any:
-        # JAX would wait for itself if it were asked for anything in here.
-        return function(*(None if x is None else np.asarray(x) for x in arguments))
 
-    return jax.pure_callback(on_host, result, *arrays, vmap_method="expand_dims")
+_is_registered = _register()
+
+
+def _call(name: str, result: Any, *arrays: Any, choice: Choice, **static: Any) -> Any:
+    """Call a function of `_autodiff`; under `vmap` arrays get an axis more, of length 1 or not."""
+    function = functools.partial(getattr(_autodiff, name), choice=choice, **static)
+
+    def by_python(*arrays: Any) -> Any:
+        def on_host(*arguments: Any) -> Any:
+            # JAX would wait for itself if it were asked for anything in here.
+            return function(*map(np.asarray, arguments))
+
+        return jax.pure_callback(on_host, result, *arrays, vmap_method="expand_dims")
+
+    def by_xla(*arrays: Any) -> Any:
+        call: Any = jax.ffi.ffi_call(f"cvxbound_{name}", result, vmap_method="expand_dims")
+        which = {"kind": choice.kind, "last_step": choice.last_step}
+        return call(*arrays, **which, horizons=np.array(choice.at or (), np.int64), **static)
+
+    if not _is_registered:
+        return by_python(*arrays)
+    return jax.lax.platform_dependent(*arrays, cpu=by_xla, default=by_python)
 
 
 def _result(*shape: int) -> Any:
@@ -291,8 +325,7 @@ def _values(eta: Array, rate: Any, G: Array, choice: Choice) -> Any:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _curve_of(eta: Array, rate: Array, G: Array, choice: Choice) -> Array:
-    function = functools.partial(_autodiff.curve, choice=choice)
-    omega: Array = _call(function, _values(eta, rate, G, choice), eta, rate, G)
+    omega: Array = _call("curve", _values(eta, rate, G, choice), eta, rate, G, choice=choice)
     return omega
 
 
@@ -308,9 +341,9 @@ def _curve_backward(choice: Choice, saved: Any, weights: Array) -> Any:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _terms_of(eta: Array, rate: Array | None, G: Array, choice: Choice) -> tuple[Array, Array]:
-    function = functools.partial(_autodiff.terms, choice=choice)
     shape = _values(eta, rate, G, choice)
-    distance, noise = _call(function, (shape, shape), eta, rate, G)
+    rates = () if rate is None else (rate,)
+    distance, noise = _call("terms", (shape, shape), eta, G, *rates, choice=choice)
     return distance, noise
 
 
@@ -340,14 +373,28 @@ def _summed(x: Array, like: Array) -> Array:
 # --- derivatives of weighted sums of values, which have none themselves --------------------------
 
 
+def _slope(
+    weights: Array, eta: Array, rate: Array, G: Array, *, choice: Choice, by_norm: bool
+) -> Any:
+    batch = broadcast_batch(
+        weights=weights.shape[:-1], eta=eta.shape[:-1], rate=rate.shape, G=G.shape[:-1]
+    )
+    result = _result(*batch, eta.shape[-1])
+    return _call("slope", result, weights, eta, rate, G, choice=choice, by_norm=by_norm)
+
+
+def _terms(eta: Array, G: Array, rate: Array | None = None, *, choice: Choice) -> Any:
+    return _terms_of(eta, rate, G, choice)
+
+
+_CALLS = Calls(jnp, _terms, _slope)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _curve_slope(
     weights: Array, eta: Array, rate: Array, G: Array, choice: Choice, wrt: Wrt
-) -> Array:
-    function = functools.partial(_autodiff.curve_slope, choice=choice, wrt=wrt)
-    time = () if wrt == "gamma" else (eta.shape[-1],)
-    slope: Array = _call(function, _result(*weights.shape[:-1], *time), weights, eta, rate, G)
-    return slope
+) -> Any:
+    return _autodiff.curve_slope(weights, eta, rate, G, choice, wrt, _CALLS)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -358,11 +405,8 @@ def _terms_slope(
     G: Array,
     choice: Choice,
     wrt: Literal["eta", "G"],
-) -> Array:
-    function = functools.partial(_autodiff.terms_slope, choice=choice, wrt=wrt)
-    result = _result(*of_distance.shape[:-1], eta.shape[-1])
-    slope: Array = _call(function, result, of_distance, of_noise, eta, G)
-    return slope
+) -> Any:
+    return _autodiff.terms_slope(of_distance, of_noise, eta, G, choice, wrt, _CALLS)
 
 
 def _slope_backward(*arguments: Any) -> Any:

@@ -482,6 +482,7 @@ def diagnosis(report: Diagnosis) -> RenderableType:
         ("instruction set", f"{info['isa']} (available: {', '.join(info['isas'])})"),
         ("threads", str(info["threads"])),
         ("CUDA", info["cuda"] or "built without"),
+        ("XLA for JAX", "built with" if info["jax_ffi"] else "built without"),
         *(("GPU", _gpu(device)) for device in info["devices"]),
         *([("no GPU, since", report.missing_for_gpu)] if report.missing_for_gpu else []),
     ):
