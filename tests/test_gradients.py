@@ -12,7 +12,7 @@ import pytest
 
 import cvxbound as cb
 import oracle
-from cvxbound import _core
+from cvxbound import _autodiff, _core
 
 KINDS = ["last", "tight", "average"]
 FREEDOMS = [("last", "given"), ("last", "repeat"), ("last", "free"), ("tight", "free")]
@@ -36,7 +36,13 @@ def norms_of(steps, seed=1):
 
 
 def exact_bound(eta, norm, horizon, gamma, kind, last_step):
-    """One bound in mpmath; a free last step is where the derivative over log rho vanishes."""
+    """One bound in mpmath."""
+    distance, noise = exact_terms(eta, norm, horizon, gamma, kind, last_step)
+    return 2 * mpmath.sqrt(distance * noise) if gamma is None else distance / gamma + gamma * noise
+
+
+def exact_terms(eta, norm, horizon, gamma, kind, last_step):
+    """Its terms; a free last step is where the derivative over log rho vanishes."""
 
     def terms(rho):
         if kind == "average":
@@ -56,7 +62,7 @@ def exact_bound(eta, norm, horizon, gamma, kind, last_step):
         return distance / gamma + gamma * noise
 
     if last_step != "free":
-        return value(eta[horizon - 2 if last_step == "repeat" and horizon > 1 else horizon - 1])
+        return terms(eta[horizon - 2 if last_step == "repeat" and horizon > 1 else horizon - 1])
     x = mpmath.log(start_of(eta, norm, horizon, gamma, kind))
     h = mpmath.mpf(10) ** -15
     for _ in range(4):  # Newton, from within 1e-4 of the best log rho
@@ -64,7 +70,7 @@ def exact_bound(eta, norm, horizon, gamma, kind, last_step):
         bend = (high - 2 * middle + low) / h**2
         if bend > mpmath.mpf(10) ** -20 * middle:
             x -= (high - low) / (2 * h) / bend
-    return value(mpmath.exp(x))
+    return terms(mpmath.exp(x))
 
 
 def best_rho(eta, norm, gamma, kind):
@@ -84,29 +90,32 @@ def _start(eta, norm, gamma, kind):
 def start_of(eta, norm, horizon, gamma, kind):
     """The same for all the neighbours of a difference."""
     rounded = (tuple(max(round(float(x), 12), 0.0) for x in y[:horizon]) for y in (eta, norm))
-    return _start(*rounded, gamma, kind)
+    return _start(*rounded, gamma and round(float(gamma), 12), kind)
 
 
 def differences(eta, norm, weights, gamma, kind, last_step, wrt):
-    """Central differences, whose error is about 1e-20."""
+    """Central differences of weighted bounds, whose error is about 1e-20."""
+
+    def weighted(eta, norm):
+        return sum(
+            mpmath.mpf(weight) * exact_bound(eta, norm, t, gamma, kind, last_step)
+            for t, weight in enumerate(weights, start=1)
+            if weight
+        )
+
+    return differences_of(weighted, eta, norm, wrt)
+
+
+def differences_of(function, eta, norm, wrt):
     with mpmath.workdps(60):
         h = mpmath.mpf(10) ** -14
         arrays = {"eta": [mpmath.mpf(x) for x in eta], "G": [mpmath.mpf(x) for x in norm]}
-
-        def weighted():
-            return sum(
-                mpmath.mpf(weight)
-                * exact_bound(arrays["eta"], arrays["G"], t, gamma, kind, last_step)
-                for t, weight in enumerate(weights, start=1)
-                if weight
-            )
-
         found = []
         for k, x in enumerate(arrays[wrt]):
             values = []
             for sign in (1, -1):
                 arrays[wrt][k] = x + sign * h
-                values.append(weighted())
+                values.append(function(arrays["eta"], arrays["G"]))
             arrays[wrt][k] = x
             found.append(float((values[0] - values[1]) / (2 * h)))
     return np.array(found)
@@ -128,6 +137,37 @@ def test_differences_in_high_precision(kind, last_step, gamma):
                 found = cb.gradient(eta, gamma, G=norm, weights=weights, **options)
                 where = f"{steps} {method}"
                 np.testing.assert_allclose(found, exact, rtol=0, atol=error, err_msg=where)
+
+
+@pytest.mark.parametrize("gamma", [None, 0.3])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_terms_whose_last_step_is_free_in_high_precision(kind, gamma, steps):
+    eta, norm = schedule_of(steps, "random"), norms_of(steps)
+    weights = np.random.default_rng(steps).normal(size=(2, steps))
+    choice = _autodiff.Choice(kind, "free", None)
+
+    def weighted(eta, norm, gamma=gamma):
+        return sum(
+            mpmath.mpf(of_distance) * distance + mpmath.mpf(of_noise) * noise
+            for t, (of_distance, of_noise) in enumerate(weights.T, start=1)
+            for distance, noise in [exact_terms(eta, norm, t, gamma, kind, "free")]
+        )
+
+    def slope(wrt):
+        rate = None if gamma is None else np.asarray(gamma)
+        return _autodiff.terms_slope(*weights, eta, rate, norm, choice, wrt)
+
+    for wrt in ("eta", "G"):
+        exact = differences_of(weighted, eta, norm, wrt)
+        error = 1e-11 * (np.abs(exact).max() + np.abs(weights).max())
+        np.testing.assert_allclose(slope(wrt), exact, rtol=0, atol=error)
+    if gamma is not None:
+        with mpmath.workdps(60):
+            h, rate = mpmath.mpf(10) ** -14, mpmath.mpf(gamma)
+            low, high = (weighted(eta.tolist(), norm.tolist(), rate + x) for x in (-h, h))
+            exact = float((high - low) / (2 * h))
+        assert slope("gamma") == pytest.approx(exact, rel=1e-10, abs=1e-11 * np.abs(weights).max())
 
 
 @pytest.mark.parametrize("kind", ["last", "tight"])

@@ -11,6 +11,7 @@ import pytest
 
 import cvxbound as cb
 import extensions
+from cvxbound import _autodiff
 
 jax = pytest.importorskip("jax", reason="cvxbound.jax needs JAX")
 if functions := extensions.load("cvxbound._jax_ffi", "CVXBOUND_JAX_FFI"):
@@ -20,7 +21,8 @@ jnp = jax.numpy
 
 REFUSALS = (jax.errors.JaxRuntimeError, ValueError)  # of numbers; XLA chooses
 FIXED = [("last", "given"), ("last", "repeat"), ("average", "given"), ("average", "repeat")]
-CHOICES = [*FIXED, ("last", "free"), ("tight", "given"), ("average", "free")]
+FREE = [("last", "free"), ("tight", "given"), ("average", "free")]
+CHOICES = [*FIXED, *FREE]
 
 
 @pytest.fixture(autouse=True)
@@ -95,11 +97,26 @@ def test_terms(kind, last_step, gamma):
     assert float(slopes[2]) == pytest.approx(2 / 1.7 * expected.distance.sum(), rel=1e-12)
 
 
-def test_terms_of_a_free_last_step_are_values_alone():
-    found = cj.terms(ETA, gamma=0.3, kind="tight")
-    assert tuple(map(float, found)) == tuple(cb.terms(ETA, gamma=0.3, kind="tight"))
-    with pytest.raises(NotImplementedError, match="differentiate bound or curve"):
-        jax.grad(lambda eta: cj.terms(eta, gamma=0.3, kind="tight").noise)(ETA)
+@pytest.mark.parametrize(("kind", "last_step"), FREE)
+@pytest.mark.parametrize("gamma", [None, 0.3])
+def test_terms_of_a_free_last_step(kind, last_step, gamma):
+    choice = _autodiff.Choice(kind, last_step, [3, 7])
+    weights = np.array([0.3, -2.0]), np.array([1.5, 0.4])
+
+    @jax.jit
+    def weighted(eta, gamma, G):
+        found = cj.terms(eta, gamma=gamma, G=G, kind=kind, last_step=last_step, at=[3, 7])
+        return weights[0] @ found.distance + weights[1] @ found.noise
+
+    wrts = (("eta", 0), ("G", 2)) if gamma is None else (("eta", 0), ("gamma", 1), ("G", 2))
+    rate = None if gamma is None else np.asarray(gamma)
+    for wrt, index in wrts:
+        found = jax.grad(weighted, index)(ETA, gamma, NORMS)
+        expected = _autodiff.terms_slope(*weights, ETA, rate, NORMS, choice, wrt)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    by_rows = jax.vmap(jax.grad(weighted), (0, None, 0))(steps(2, 7), gamma, steps(2, 7))
+    one = jax.grad(weighted)(steps(2, 7)[1], gamma, steps(2, 7)[1])
+    np.testing.assert_allclose(by_rows[1], one, rtol=1e-12)
 
 
 def test_an_infinite_bound_that_does_not_count():

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="cvxbound.torch needs PyTorch")
 ct = pytest.importorskip("cvxbound.torch", reason="cvxbound.torch needs PyTorch")
 
 FIXED = [("last", "given"), ("last", "repeat"), ("average", "given"), ("average", "repeat")]
-CHOICES = [*FIXED, ("last", "free"), ("tight", "given"), ("average", "free")]
+FREE = [("last", "free"), ("tight", "given"), ("average", "free")]
+CHOICES = [*FIXED, *FREE]
 
 
 def steps(*shape, dtype=torch.float64):
@@ -81,13 +82,36 @@ def test_terms(kind, last_step, gamma):
     assert torch.autograd.gradcheck(lambda eta, G, D: ct.terms(eta, G=G, D=D, **which), [eta, G, D])
 
 
-def test_terms_of_a_free_last_step_are_values_alone():
-    (eta,) = asking(ETA)
-    distance, noise = ct.terms(eta, gamma=0.3, kind="tight")
-    expected = cb.terms(ETA.numpy(), gamma=0.3, kind="tight")
-    assert (distance.item(), noise.item()) == (expected.distance, expected.noise)
-    with pytest.raises(NotImplementedError, match="differentiate bound or curve"):
-        distance.backward()
+@pytest.mark.parametrize(("kind", "last_step"), FREE)
+@pytest.mark.parametrize("gamma", [None, 0.3])
+def test_terms_of_a_free_last_step(kind, last_step, gamma):
+    """Weighted as in the bound, they change as it does; the balance of both is scale-free."""
+    eta, G, D = asking(steps(2, 5), steps(5), 1.7)
+    which = {"kind": kind, "last_step": last_step}
+    found = ct.terms(eta, gamma=gamma, G=G, D=D, at=[3, 5], **which)
+    rate = (found.distance / found.noise).sqrt().detach() if gamma is None else gamma
+    omega = found.distance / rate + rate * found.noise
+    slopes = torch.autograd.grad(omega.sum(), [eta, G], retain_graph=True)
+    known = {"G": steps(5).numpy(), "D": 1.7, "at": [3, 5], **which}
+    by_eta, by_norm = (
+        cb.gradient(steps(2, 5).numpy(), gamma, weights=[1, 1], wrt=wrt, **known)
+        for wrt in ("eta", "G")
+    )
+    rtol = (
+        1e-6 if gamma is None else 1e-9
+    )  # the terms, of which the rate is made, have fewer digits
+    np.testing.assert_allclose(slopes[0], by_eta, rtol=rtol, atol=1e-11)
+    np.testing.assert_allclose(slopes[1], by_norm.sum(axis=0), rtol=rtol, atol=1e-11)
+    # distance(c eta, gamma) = distance(eta, c gamma) / c, by Euler's theorem.
+    (of_eta,) = torch.autograd.grad(found.distance.sum(), eta, retain_graph=True)
+    scaled = (of_eta * eta).sum().item() + found.distance.sum().item()
+    rates = torch.tensor(gamma or 1.0, dtype=torch.float64, requires_grad=True)
+    if gamma is None:
+        assert scaled == pytest.approx(0, abs=1e-7)
+        return
+    again = ct.terms(eta, gamma=rates, G=G, D=D, at=[3, 5], **which).distance.sum()
+    again.backward()
+    assert scaled == pytest.approx(gamma * rates.grad.item(), rel=1e-9)
 
 
 def test_an_infinite_bound_that_does_not_count():
@@ -206,12 +230,16 @@ def test_operators(rate):
     which, operators = (at, "last", "given"), torch.ops.cvxbound
     torch.library.opcheck(operators.terms.default, (eta, rate, G, *which))
     weights = torch.ones(2, 2, dtype=torch.float64)
-    torch.library.opcheck(operators.terms_slope.default, (weights, weights, eta, G, *which, "G"))
+    for last_step, wrt in (("given", "G"), ("free", "eta")):
+        given = (weights, weights, eta, rate, G, at, "last", last_step, wrt)
+        torch.library.opcheck(operators.terms_slope.default, given)
     if rate is not None:
         torch.library.opcheck(operators.curve.default, (eta, rate, G, *which))
         for wrt in ("eta", "gamma", "G"):
             given = (weights, eta, rate, G, *which, wrt)
             torch.library.opcheck(operators.curve_slope.default, given)
+        given = (weights, weights, eta, rate, G, at, "tight", "given", "gamma")
+        torch.library.opcheck(operators.terms_slope.default, given)
 
 
 # --- what it is for ------------------------------------------------------------------------------

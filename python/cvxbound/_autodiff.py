@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from . import _arrays, bounds, gradients
+from . import _arrays, _terms_slope, bounds, gradients
 from ._device import array_module
 from ._messages import did_you_mean
 from ._names import Kind, LastStep, check_names
@@ -28,10 +28,6 @@ Wrt = Literal["eta", "gamma", "G"]
 NO_SECOND = (
     "second derivatives of a bound are not available: cvxbound computes first ones alone, in a "
     "graph that cannot be differentiated again"
-)
-NO_FREE_TERMS = (
-    "distance and noise have no derivatives of their own where the last step is free (kind='tight' "
-    "or last_step='free'): it is the best for both together; differentiate bound or curve"
 )
 
 
@@ -89,10 +85,30 @@ def slope(
     weights: Float, eta: Float, gamma: Float, G: Float, *, choice: Choice, by_norm: bool
 ) -> Float:
     """Derivatives of the sum of weights times bounds by the steps or the norms, (*batch, T)."""
-    _arrays.check_finite(weights, "the derivatives by the bounds, which come back to them,")
+    _check_weights(weights)
     wrt: Literal["eta", "G"] = "G" if by_norm else "eta"
     rate = _checked(gamma)
     return gradients.gradient(eta, rate, G=G, weights=weights, wrt=wrt, **choice.options)
+
+
+def free_slope(
+    of_distance: Float,
+    of_noise: Float,
+    eta: Float,
+    G: Float,
+    gamma: Float | None = None,
+    *,
+    choice: Choice,
+    wrt: Wrt,
+) -> Any:
+    """Derivatives of the sum of weights times terms whose last step is free."""
+    _check_weights(of_distance)
+    _check_weights(of_noise)
+    return _terms_slope.free_slope(of_distance, of_noise, eta, gamma, G, choice, wrt)
+
+
+def _check_weights(weights: Float) -> None:
+    _arrays.check_finite(weights, "the derivatives by the bounds, which come back to them,")
 
 
 def _checked(gamma: Float) -> Float:
@@ -103,11 +119,12 @@ def _checked(gamma: Float) -> Float:
 
 
 class Calls(NamedTuple):
-    """`terms` and `slope` of the arrays of a module, that of NumPy or of JAX."""
+    """The functions above for the arrays of a module, that of NumPy or of JAX."""
 
     xp: Any = np
     terms: Callable[..., tuple[Any, Any]] = terms
     slope: Callable[..., Any] = slope
+    free_slope: Callable[..., Any] = free_slope
 
 
 _NUMPY = Calls()
@@ -131,27 +148,15 @@ def terms_slope(
     of_distance: Any,
     of_noise: Any,
     eta: Any,
+    gamma: Any,
     G: Any,
     choice: Choice,
-    wrt: Literal["eta", "G"],
+    wrt: Wrt,
     by: Calls = _NUMPY,
 ) -> Any:
-    """Derivatives of the sum of weights times terms, (*batch, T), for a last step that is not free.
-
-    gamma times the bound tends to the distance for a small gamma, and the bound over gamma to the
-    noise for a large one: at the rates taken here nothing is left of the other term.
-    """
-    small, large = _extreme_rates(by.xp, *by.terms(eta, G, choice=choice))
-
-    def slope(weights: Any, gamma: Any) -> Any:
-        return by.slope(weights, eta, gamma, G, choice=choice, by_norm=wrt == "G")
-
-    by_noise = slope(of_noise, large) / large[..., None]
-    return by_noise if wrt == "G" else small[..., None] * slope(of_distance, small) + by_noise
-
-
-def _extreme_rates(xp: Any, distance: Any, noise: Any) -> tuple[Any, Any]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        balance = xp.sqrt(distance) / xp.sqrt(noise)
-    balance = xp.where((balance > 0) & (balance < np.inf), balance, 1.0)
-    return 1e-20 * balance.min(axis=-1), 1e20 * balance.max(axis=-1)
+    """Derivatives of the sum of weights times terms: (*batch, T), or (*batch,) by gamma."""
+    if choice.is_free:
+        return by.free_slope(of_distance, of_noise, eta, G, gamma, choice=choice, wrt=wrt)
+    if wrt == "gamma":
+        return by.xp.zeros(of_noise.shape[:-1])
+    return _terms_slope.fixed_slope(of_distance, of_noise, eta, G, choice, wrt, by)

@@ -82,6 +82,17 @@ def split(request: Request, weight: Float | None) -> tuple[Float, Float]:
     return distance.reshape(shape), noise.reshape(shape)
 
 
+def split_and_rho(request: Request, weight: Float | None) -> tuple[Float, Float, Float]:
+    """Distance and noise as `split`, and the virtual last steps they belong to."""
+    try:
+        found = _core.terms(**request.arguments(weight), rho=True)
+    except ValueError:
+        request.check_ranges()
+        raise
+    distance, noise, rho = (x.reshape((*request.batch, x.shape[-1])) for x in found)
+    return distance, noise, rho
+
+
 def omega(request: Request, weight: Float) -> Float:
     """The bound distance / weight + weight noise, (*batch, horizons)."""
     if request.xp is not np:

@@ -140,8 +140,9 @@ def _empty_curve_slope(
     return eta.new_empty(batch if choice[-1] == "gamma" else (*batch, eta.shape[-1]))
 
 
-def _empty_terms_slope(of_distance: Tensor, of_noise: Tensor, eta: Tensor, *others: Any) -> Tensor:
-    return eta.new_empty((*of_distance.shape[:-1], eta.shape[-1]))
+def _empty_terms_slope(of_distance: Tensor, of_noise: Tensor, eta: Tensor, *choice: Any) -> Tensor:
+    batch = of_distance.shape[:-1]
+    return eta.new_empty(batch if choice[-1] == "gamma" else (*batch, eta.shape[-1]))
 
 
 @_operator(
@@ -163,14 +164,15 @@ def _curve_slope(
 
 
 @_operator(
-    f"terms_slope(Tensor of_distance, Tensor of_noise, Tensor eta, Tensor G, {_CHOICE}, str wrt)"
-    " -> Tensor",
+    "terms_slope(Tensor of_distance, Tensor of_noise, Tensor eta, Tensor? rate, Tensor G, "
+    f"{_CHOICE}, str wrt) -> Tensor",
     _empty_terms_slope,
 )
 def _terms_slope(
     of_distance: Tensor,
     of_noise: Tensor,
     eta: Tensor,
+    rate: Tensor | None,
     G: Tensor,
     at: Any,
     kind: str,
@@ -178,8 +180,9 @@ def _terms_slope(
     wrt: Any,
 ) -> Tensor:
     choice = _choice(at, kind, last_step)
+    gamma = None if rate is None else _host(rate)
     found = _autodiff.terms_slope(
-        _host(of_distance), _host(of_noise), _host(eta), _host(G), choice, wrt
+        _host(of_distance), _host(of_noise), _host(eta), gamma, _host(G), choice, wrt
     )
     return _contiguous(found).to(eta.device)
 
@@ -229,21 +232,18 @@ class TermsOf(_Function):
 
     @staticmethod
     def backward(ctx: Any, of_distance: Tensor, of_noise: Tensor) -> Any:
-        if Choice(ctx.kind, ctx.last_step, None).is_free:
-            raise NotImplementedError(_autodiff.NO_FREE_TERMS)
-        eta, rate, G, at = ctx.saved_tensors
+        saved = ctx.saved_tensors
 
-        def slope(index: int, x: Tensor, wrt: str) -> Tensor | None:
+        def slope(index: int, wrt: str) -> Tensor | None:
             if not ctx.needs_input_grad[index]:
                 return None
             weights = (of_distance, of_noise)
             found: Tensor = _derivative(_TermsSlope, _terms_slope)(
-                *weights, eta, G, at, ctx.kind, ctx.last_step, wrt
+                *weights, *saved, ctx.kind, ctx.last_step, wrt
             )
-            return found.sum_to_size(x.shape)
+            return found.sum_to_size(saved[index].shape)
 
-        by_rate = torch.zeros_like(rate) if ctx.needs_input_grad[1] else None
-        return slope(0, eta, "eta"), by_rate, slope(2, G, "G"), None, None, None
+        return slope(0, "eta"), slope(1, "gamma"), slope(2, "G"), None, None, None
 
 
 def _derivative(function: type[_Slope], operator: Any) -> Callable[..., Tensor]:

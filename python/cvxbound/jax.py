@@ -173,8 +173,7 @@ def terms(
     Raises
     ------
     RuntimeError, TypeError, ValueError, NotImplementedError
-        As for `bound`; NotImplementedError also for derivatives where the last step is free
-        (`tight`, or ``last_step="free"``): the bound has derivatives there, its terms alone do not.
+        As for `bound`.
 
     Examples
     --------
@@ -268,6 +267,9 @@ def _choice(
 # --- values and slopes, which XLA computes by the package or asks Python for ---------------------
 
 
+_OF_XLA = ("curve", "terms", "slope")  # the others are too rare to have functions of C++
+
+
 def _register() -> bool:
     """Give XLA the functions that the package was built with; without them it calls Python."""
     try:
@@ -275,7 +277,7 @@ def _register() -> bool:
     except ImportError:
         return False
     try:
-        for name in ("curve", "terms", "slope"):
+        for name in _OF_XLA:
             jax.ffi.register_ffi_target(f"cvxbound_{name}", getattr(_jax_ffi, name), platform="cpu")
     except Exception as error:  # of XLA, which has no type of its own for it
         warnings.warn(
@@ -307,7 +309,7 @@ def _call(name: str, result: Any, *arrays: Any, choice: Choice, **static: Any) -
         which = {"kind": choice.kind, "last_step": choice.last_step}
         return call(*arrays, **which, horizons=np.array(choice.at or (), np.int64), **static)
 
-    if not _is_registered:
+    if not (_is_registered and name in _OF_XLA):
         return by_python(*arrays)
     return jax.lax.platform_dependent(*arrays, cpu=by_xla, default=by_python)
 
@@ -352,12 +354,11 @@ def _terms_forward(eta: Array, rate: Array | None, G: Array, choice: Choice) -> 
 
 
 def _terms_backward(choice: Choice, saved: Any, weights: tuple[Array, Array]) -> Any:
-    if choice.is_free:
-        raise NotImplementedError(_autodiff.NO_FREE_TERMS)
-    eta, rate, G = saved
-    by_eta = _summed(_terms_slope(*weights, eta, G, choice, "eta"), eta)
-    by_norm = _summed(_terms_slope(*weights, eta, G, choice, "G"), G)
-    return by_eta, None if rate is None else jnp.zeros_like(rate), by_norm
+    wrts: tuple[Wrt, ...] = ("eta", "gamma", "G")
+    return tuple(
+        None if x is None else _summed(_terms_slope(*weights, *saved, choice, wrt), x)
+        for x, wrt in zip(saved, wrts, strict=True)
+    )
 
 
 _curve_of.defvjp(_curve_forward, _curve_backward)
@@ -387,7 +388,23 @@ def _terms(eta: Array, G: Array, rate: Array | None = None, *, choice: Choice) -
     return _terms_of(eta, rate, G, choice)
 
 
-_CALLS = Calls(jnp, _terms, _slope)
+def _free_slope(
+    of_distance: Array,
+    of_noise: Array,
+    eta: Array,
+    G: Array,
+    rate: Array | None,
+    *,
+    choice: Choice,
+    wrt: Wrt,
+) -> Any:
+    result = _result(*of_noise.shape[:-1], *(() if wrt == "gamma" else (eta.shape[-1],)))
+    rates = () if rate is None else (rate,)
+    arrays = (of_distance, of_noise, eta, G, *rates)
+    return _call("free_slope", result, *arrays, choice=choice, wrt=wrt)
+
+
+_CALLS = Calls(jnp, _terms, _slope, _free_slope)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -397,16 +414,17 @@ def _curve_slope(
     return _autodiff.curve_slope(weights, eta, rate, G, choice, wrt, _CALLS)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def _terms_slope(
     of_distance: Array,
     of_noise: Array,
     eta: Array,
+    rate: Array | None,
     G: Array,
     choice: Choice,
-    wrt: Literal["eta", "G"],
+    wrt: Wrt,
 ) -> Any:
-    return _autodiff.terms_slope(of_distance, of_noise, eta, G, choice, wrt, _CALLS)
+    return _autodiff.terms_slope(of_distance, of_noise, eta, rate, G, choice, wrt, _CALLS)
 
 
 def _slope_backward(*arguments: Any) -> Any:

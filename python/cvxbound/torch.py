@@ -166,8 +166,7 @@ def terms(
     Raises
     ------
     TypeError, ValueError, RuntimeError, NotImplementedError
-        As for `bound`; NotImplementedError also in the backward pass where the last step is free
-        (`tight`, or ``last_step="free"``): the bound has derivatives there, its terms alone do not.
+        As for `bound`.
 
     Examples
     --------
