@@ -1,10 +1,15 @@
-"""What the tests of the command line share, and those of logs."""
+"""What tests share: how examples are drawn, and calls of the command line."""
 
 import json
 
+import hypothesis
 import pytest
 
 from cvxbound import cli
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("cvxbound", deadline=None)
+hypothesis.settings.load_profile("cvxbound")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ steps = hnp.arrays(
 moving = steps.filter(lambda eta: eta[-1] > 0)
 norms = st.floats(1e-2, 1e2)
 rates = st.floats(1e-4, 1e4)
-fast = settings(max_examples=60, deadline=None)
+fast = settings(max_examples=60)
 
 
 def same(x, y, rtol=1e-12):

@@ -128,7 +128,7 @@ def test_rounding_is_no_decay():
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     steps=st.integers(20, 400),
     more=st.floats(1.05, 4),

@@ -178,7 +178,7 @@ step_sizes = st.one_of(st.just(0.0), st.floats(1e-6, 1e3), st.floats(0.5, 2))
 pieces = st.lists(
     st.tuples(step_sizes, st.integers(1, 90), st.floats(0.9, 1.1)), min_size=1, max_size=8
 )
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 def assemble(parts):

@@ -518,7 +518,7 @@ def test_the_measures_of_error():
     assert found["worst"] == 0.5
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.1, 10))
 def test_laws_do_not_depend_on_the_unit_of_the_learning_rate(scale):
     lr = 1e-3 * SCHEDULES["wsd"].eta

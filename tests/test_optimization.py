@@ -199,7 +199,7 @@ def test_prefix_that_must_not_rise():
     assert low.eta[60] == pytest.approx(1, rel=1e-12)
 
 
-@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(st.integers(5, 60), st.sampled_from(KINDS), st.integers(0, 1000))
 def test_constraints_hold_together(steps, kind, seed):
     G = norms_of(steps, seed)

@@ -101,7 +101,7 @@ def test_tight_and_free_are_never_above_last(schedule, gamma):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_tight_bounds_a_subgradient_run(seed):
     """f(x) = max_i |<a_i, x>| with |a_i| <= 1, minimum 0 at the origin."""
     rng = np.random.default_rng(seed)

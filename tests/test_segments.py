@@ -49,7 +49,7 @@ def cells(draw, most=200_000):
 
 
 @given(cells(most=20_000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_core_lays_out_the_same_steps(cell):
     family, params = cell
     found = _core.lay_out(segment_table(family, params, 1))
@@ -64,7 +64,7 @@ def test_the_core_lays_out_the_same_steps(cell):
     st.sampled_from([("last", "given"), ("last", "repeat"), ("average", "given")]),
     st.floats(0, 1),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_the_terms_are_those_of_the_schedule(method, cell, bound, part):
     family, params = cell
     kind, last_step = bound
@@ -123,7 +123,7 @@ def test_a_free_last_step(kind, last_step):
     st.sampled_from([None, 1e-3, 0.1, 30.0]),
     st.floats(0, 1),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_free_last_step_by_panels(cell, bound, weight, part):
     """The bound is the one that walks of the schedule find."""
     family, params = cell

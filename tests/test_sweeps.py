@@ -123,7 +123,7 @@ def consistent(family, axes, fixed):
     return all(schedule_of(family, {**fixed, **params}) for _, params in cells(axes))
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(sweep=sweeps(), kind=st.sampled_from(KINDS), last_step=st.sampled_from(LAST_STEPS))
 def test_cells_of_all_families(sweep, kind, last_step):
     """The product of any axes of any built-in family: terms, tuned rates and bounds."""
@@ -150,7 +150,7 @@ def test_cells_of_all_families(sweep, kind, last_step):
         np.testing.assert_allclose(ours[1], best.omega, rtol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     steps=axis(STEPS),
     cooldown=axis(fractions(1.0)),
@@ -197,7 +197,7 @@ def test_absolute_learning_rates(
         np.testing.assert_allclose(omega.values[index], expected, rtol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     steps=axis(STEPS),
     at=axis(st.integers(1, 300)) | axis(st.floats(0.001, 1)),
@@ -223,7 +223,7 @@ def test_kinds_and_horizons(steps, at, kinds, last_step):
         np.testing.assert_allclose(ours, expected, rtol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.tuples(STEPS, fractions(0.5)), min_size=1, max_size=4, unique=True),
     slope=axis(st.floats(0, 1)),
@@ -266,7 +266,7 @@ def test_functions_zips_and_masks(lengths, slope, limit, kind, last_step, gamma)
         np.testing.assert_allclose(ours, expected, rtol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     data=st.data(),
     kind=st.sampled_from(["last", "tight"]),
@@ -882,7 +882,6 @@ def test_a_plan_is_small_however_many_cells_it_has():
     at=st.sampled_from([None, 1.0, [0.5, 1.0]]),
     shards=st.integers(1, 3),
 )
-@settings(deadline=None)
 def test_blocks_cover_the_grid_once(sizes, block, kinds, at, shards):
     names = ["steps", "final", "cooldown", "exponent"]
     axes = {
@@ -1205,7 +1204,7 @@ def test_tune(grid):
 DIMS = ["kind", "steps", "cooldown", "endpoint", "gamma", "D"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     dims=st.none() | st.lists(st.sampled_from(DIMS), unique=True) | st.sampled_from(DIMS),
     held=st.sampled_from([5, 100, 10**6]),
