@@ -406,11 +406,11 @@ def test_olmo_takes_any_phases_made_of_lines():
         (wsd(T, warmup=W, warmup_start=0.3), "maxtext", LR, "for warmup_start=0 there are some"),
         (wsd(T, warmup=W, final=0.1), "hf", LR, "for warmup_start=0.1 there are some"),
         (cyclic_wsd(T), "megatron", LR, "cyclic_wsd: Megatron-LM has no settings for it; to_torch"),
-        (schedules.from_array([1.0, 0.5]), "hf", LR, "array: a table of learning rates"),
+        (schedules.from_array([1.0, 0.2, 0.7]), "hf", LR, "array: a table of learning rates"),
+        (schedules.from_array([2.0, 1.0]), "hf", LR, "array: a table of learning rates"),
         (cb.optimize(20), "hf", LR, "optimized: a table .*hf takes no tables; to_torch"),
         (cb.extend(wsd(200), 300).schedule, "olmo", LR, "extended: a table of learning rates"),
-        (cb.Schedule([1.0, 1.0], "wsd"), "hf", LR, "wsd: a table of learning rates"),
-        (cb.Schedule([1.0], "linear", {"peak": LR}), "hf", LR, "linear: a table of learning rates"),
+        (cb.Schedule([1.0, 0.9, 0.2, 0.1], "wsd"), "hf", LR, "wsd: a table of learning rates"),
         (wsd(T), "nanotron", LR, "unknown tool to export to 'nanotron'"),
         (wsd(T), "hf", -1.0, "lr must be positive"),
     ],
@@ -449,9 +449,53 @@ def test_imported_exported_and_imported_again(tool):
         assert twice.params["peak"] == pytest.approx(2 * LR)
 
 
-def test_settings_are_exported_to_their_own_tool_only():
-    with pytest.raises(ValueError, match="made from settings of olmo, which can be exported to"):
-        from_config("olmo", IMPORTS["olmo"]).to_config("hf")
+COOLDOWN = {"num_decay_steps": C, "decay_type": "1-sqrt"}
+ALIKE = {
+    "hf": {"cosine": {"lr_scheduler_type": "cosine"}}
+    | {"1-sqrt": {"lr_scheduler_type": "warmup_stable_decay"} | {"lr_scheduler_kwargs": COOLDOWN}},
+    "megatron": {"cosine": {"lr_decay_style": "cosine"}}
+    | {"1-sqrt": {"lr_decay_style": "WSD", "lr_wsd_decay_style": "minus_sqrt"}},
+    "torchtitan": {"cosine": {"decay_type": "cosine", "decay_ratio": 0.9}}
+    | {"1-sqrt": {"decay_type": "sqrt", "decay_ratio": 0.2}},
+    "olmo": {"cosine": {"type": "cos_with_warmup"}},
+    "maxtext": {"cosine": {"lr_schedule_type": "cosine"}},
+}
+SIZES = {
+    "hf": {"max_steps": T, "learning_rate": LR, "warmup_steps": W},
+    "megatron": {"train_iters": T, "lr": LR, "lr_warmup_iters": W, "lr_wsd_decay_iters": C},
+    "torchtitan": {"steps": T, "warmup_steps": W},
+    "olmo": {"max_steps": T, "lr": LR, "warmup": W},
+    "maxtext": {"steps": T, "learning_rate": LR, "warmup_steps_fraction": W / T}
+    | {"learning_rate_final_fraction": 0},
+}
+
+
+@pytest.mark.parametrize("name", ["cosine", "1-sqrt"])
+@pytest.mark.parametrize("tool", ALIKE)
+@pytest.mark.parametrize("other", ALIKE)
+def test_settings_of_one_tool_for_another(tool, other, name):
+    if name not in ALIKE[tool] or name not in ALIKE[other]:
+        pytest.skip(f"{name} is not in both")
+    first = from_config(tool, SIZES[tool] | ALIKE[tool][name])
+    text = first.to_config(other)
+    again = from_config(other, text)
+    if "same except" not in text:
+        np.testing.assert_allclose(again.eta[:-1], first.eta[:-1], rtol=0, atol=1e-9)
+    else:
+        np.testing.assert_allclose(again.eta[:-1], first.eta[:-1], rtol=0, atol=1.1 / W)
+    if "torchtitan" not in (tool, other):
+        assert again.params["peak"] == pytest.approx(LR)
+
+
+def test_a_table_that_is_known():
+    """What other tools make is a table; it is exported where it is what settings make, too."""
+    table = schedules.from_callable(lambda t: LR * min(1, (t + 1) / 101, (T - t) / C), T)
+    assert "steps is the same" not in table.to_config("megatron")
+    found = from_config("megatron", table.to_config("megatron"))
+    np.testing.assert_allclose(found.eta[:-1], table.eta[:-1], rtol=0, atol=1e-9)
+    assert found.params["peak"] == pytest.approx(LR)
+    assert "learning_rate=0.5" in wsd(T).to_config("hf", 0.5)
+    assert "learning_rate=0.5" in table.to_config("hf", 0.5)
 
 
 def test_text_of_a_launch_script():

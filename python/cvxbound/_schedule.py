@@ -108,8 +108,8 @@ class Schedule:
         tool : {"hf", "torchtitan", "megatron", "olmo", "maxtext"}
             Whose settings to write.
         lr : float, optional
-            The learning rate at 1, the peak. Without it the text has none, and settings that are
-            learning rates rather than ratios cannot be written.
+            The learning rate at 1, the peak; by default that of an imported schedule. Without one
+            the text has none, and settings that are learning rates and no ratios cannot be written.
 
         Returns
         -------

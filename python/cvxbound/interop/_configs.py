@@ -14,7 +14,7 @@ from .._decay import fraction_left
 from .._messages import counted, did_you_mean
 from . import _hf, _maxtext, _megatron, _nanotron, _olmo, _text, _torchtitan
 from ._common import LastStep, checked, imported
-from ._phases import Phases, phases
+from ._phases import Phases, is_of_family, phases
 from ._settings import Settings
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ def to_config(schedule: Schedule, tool: str, lr: float | None = None) -> str:
         raise did_you_mean(tool, get_args(Written), "tool to export to")
     module = _TOOLS[tool]
     lr = None if lr is None else positive_scalar(lr, "lr")
-    if "config" in schedule.params:
+    if schedule.params.get("tool") == tool:
         return _again(schedule, tool, lr)
+    if not is_of_family(schedule):
+        lr = schedule.params.get("peak") if lr is None else lr
     parts = phases(schedule, tool)
     if parts.plain and parts.shape is not None and parts.shape not in module.WRITES:
         raise ValueError(f"{schedule.name}: {_no_such_decay(parts, module)}")
@@ -221,11 +223,6 @@ def _nearest(parts: Phases, shapes: Iterable[str]) -> str:
 def _again(schedule: Schedule, tool: str, lr: float | None) -> str:
     """The settings that a schedule was made from, at another peak if one is given."""
     params = schedule.params
-    if params["tool"] != tool:
-        raise ValueError(
-            f"{schedule.name}: made from settings of {params['tool']}, which can be exported to "
-            f"{params['tool']} only; make it as a family (cb.schedules.wsd, ...) for {tool}"
-        )
     module = _TOOLS[tool]
     settings = dict(params["config"])
     if lr is not None:

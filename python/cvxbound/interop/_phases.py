@@ -9,6 +9,7 @@ import numpy as np
 
 from .._schedule import Schedule
 from .._segments import Form, Run, Segment
+from ._recognition import member
 
 _SHAPES = {
     Form.LINEAR: "linear",
@@ -66,18 +67,30 @@ class Phases:
         return self.shape is not None and self.hold == self.warmup
 
 
-def phases(schedule: Schedule, tool: str) -> Phases:
-    """The phases of a family; ValueError for a schedule that is not made of one."""
-    from ..schedules import _LAYOUTS, FAMILIES  # which import this package
+def is_of_family(schedule: Schedule) -> bool:
+    """Whether a schedule is what its name and parameters make."""
+    from ..schedules import FAMILIES  # which import this package
 
     family = FAMILIES.get(schedule.name)
     params = dict(schedule.params)
-    made = family is not None and inspect.signature(family).parameters.keys() == params.keys()
-    if not made or FAMILIES[schedule.name](**params) != schedule:
-        raise ValueError(
-            f"{schedule.name}: a table of learning rates, which is not made of a family with "
-            f"parameters, and {tool} takes no tables; to_torch and to_optax do"
-        )
+    if family is None or inspect.signature(family).parameters.keys() != params.keys():
+        return False
+    return FAMILIES[schedule.name](**params) == schedule
+
+
+def phases(schedule: Schedule, tool: str) -> Phases:
+    """The phases of a family's member, or of a table that is one; ValueError for another."""
+    from ..schedules import _LAYOUTS
+
+    if not is_of_family(schedule):
+        found = member(schedule, ("linear", "cosine", "1-sqrt", "exponential"))
+        if found is None:
+            raise ValueError(
+                f"{schedule.name}: a table of learning rates that are not a warm-up, a peak and a "
+                f"decay of a known shape, and {tool} takes no tables; to_torch and to_optax do"
+            )
+        schedule = found
+    params = schedule.params
     segments = [each for each in _LAYOUTS[schedule.name](**params) if each.steps]
     run = Run.of(*(params[key] for key in ("steps", "final", "warmup", "warmup_start", "endpoint")))
     start = 1 / (run.warmup + 1) if run.warmup_start is None else run.warmup_start
