@@ -495,6 +495,9 @@ def test_a_table_that_is_known():
     np.testing.assert_allclose(found.eta[:-1], table.eta[:-1], rtol=0, atol=1e-9)
     assert found.params["peak"] == pytest.approx(LR)
     assert "learning_rate=0.5" in wsd(T).to_config("hf", 0.5)
+    for steps in (1, 2, 3):
+        flat = schedules.from_callable(lambda t: LR, steps).to_config("hf")
+        assert "every step is the same" in flat and f"max_steps={steps}" in flat
     assert "learning_rate=0.5" in table.to_config("hf", 0.5)
 
 

@@ -22,10 +22,10 @@ def member(schedule: Schedule, shapes: Iterable[str]) -> Schedule | None:
     from ..schedules import constant, wsd  # which import this package
 
     steps, known = schedule.eta.size, schedule.eta
+    if schedule.params.get("last_step") == "repeat" and steps > 1:
+        known = known[:-1]
     if abs(known.max() - 1) > _DIGITS:
         return None
-    if schedule.params.get("last_step") == "repeat":
-        known = known[:-1]
     top = np.flatnonzero(known >= 1 - _DIGITS)
     warmup, hold = int(top[0]), int(top[-1])
     ramp: dict[str, Any] = {"warmup": warmup}
