@@ -244,6 +244,20 @@ def test_xla_and_python_get_the_same_bits(both_ways, kind, last_step, norms):
 
 
 @by_xla
+@pytest.mark.parametrize("kind", ["last", "tight", "average"])
+def test_xla_and_python_get_the_same_bits_of_long_schedules(both_ways, kind):
+    def everything(eta, G):
+        values = cj.curve(eta, 0.1, G=G, kind=kind)
+        return values, jax.grad(lambda *x: cj.curve(x[0], 0.1, G=x[1], kind=kind).sum(), (0, 1))(
+            eta, G
+        )
+
+    for norms in (np.ones(()), steps(300)):
+        for ours, pythons in zip(*both_ways(everything, steps(300), norms), strict=True):
+            np.testing.assert_array_equal(ours, pythons)
+
+
+@by_xla
 def test_xla_and_python_map_and_loop_alike(both_ways):
     def everything(eta, gamma, G):
         several = jax.vmap(jax.vmap(cj.bound, (None, 0)), (0, None))(eta, gamma)
@@ -303,6 +317,7 @@ def test_single_precision_is_refused():
     ("call", "error", "says"),
     [
         (lambda: cj.bound(ETA, D=-1.0), ValueError, "D must be positive and finite, got -1.0"),
+        (lambda: cj.terms(ETA, D=[1.0, -2.0]), ValueError, "D must be .* found -2.0 at index 1"),
         (lambda: cj.bound(ETA, G=steps(3)), ValueError, "eta has 7 steps, G has 3"),
         (lambda: cj.bound(1.0), ValueError, "time axis"),
         (lambda: cj.bound(ETA + 1j), TypeError, "eta must hold real numbers.*complex128"),
@@ -324,6 +339,7 @@ def test_what_is_wrong_with_the_form(call, error, says):
     [
         (lambda: cj.bound(-ETA), "eta must be non-negative"),
         (lambda: cj.bound(ETA, 0.0), "gamma / D must be positive"),
+        (lambda: jax.jit(lambda D: cj.bound(ETA, D, D=D))(-1.0), "gamma / D must be positive"),
         (lambda: jax.grad(cj.bound)(jnp.array([1.0, 0.0])), "no derivative: its last step is zero"),
     ],
 )

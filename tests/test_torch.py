@@ -224,6 +224,16 @@ def test_exported():
 
 
 @PYTORCHS_OWN_WARNINGS
+@pytest.mark.parametrize("fullgraph", [True, False])
+def test_compiled_without_derivatives(fullgraph):
+    compiled = torch.compile(a_loss, fullgraph=fullgraph, backend="aot_eager")
+    expected = a_loss(ETA, torch.tensor(0.3), NORMS).item()
+    assert compiled(ETA, torch.tensor(0.3), NORMS).item() == pytest.approx(expected, rel=1e-15)
+    with torch.no_grad():
+        assert compiled(*asking(ETA, 0.3, NORMS)).item() == pytest.approx(expected, rel=1e-7)
+
+
+@PYTORCHS_OWN_WARNINGS
 @pytest.mark.parametrize("rate", [torch.tensor([0.1, 0.2]).double(), None])
 def test_operators(rate):
     eta, G, at = steps(1, 7), steps(1, 7), torch.tensor([2, 7])
@@ -261,6 +271,13 @@ def test_a_schedule_that_is_optimised_reaches_the_best_there_is():
     assert closure().item() == pytest.approx(best, rel=1e-6)
 
 
+def test_a_distance_for_each_row():
+    D = [1.0, 2.0]
+    for given in (D, np.array(D), torch.tensor(D)):
+        expected = [cb.bound(x.numpy(), 0.3, D=d) for x, d in zip(steps(2, 7), D, strict=True)]
+        np.testing.assert_allclose(ct.bound(steps(2, 7), 0.3, D=given), expected, rtol=1e-14)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch uses")
 def test_tensors_on_a_gpu():
     eta = steps(3, 7).cuda().requires_grad_()
@@ -280,6 +297,9 @@ def test_tensors_on_a_gpu():
         (lambda: ct.bound(-ETA), ValueError, "eta must be non-negative.*at index 0"),
         (lambda: ct.bound(ETA, 0.0), ValueError, "gamma / D must be positive"),
         (lambda: ct.bound(ETA, D=-1.0), ValueError, "D must be positive and finite, got -1.0"),
+        (lambda: ct.terms(ETA, D=[1.0, -1.0]), ValueError, r"D must be .* got \[1.0, -1.0\]"),
+        (lambda: ct.bound(ETA, -0.1, D=torch.tensor(-1.0)), ValueError, "D must be .* got -1.0"),
+        (lambda: torch.vmap(lambda D: ct.bound(ETA, -D, D=-D))(ETA), ValueError, "gamma / D must"),
         (lambda: ct.bound(ETA, G=steps(3)), ValueError, "eta has 7 steps, G has 3"),
         (lambda: ct.bound(torch.tensor(1.0)), ValueError, "time axis"),
         (lambda: ct.bound(ETA + 1j), TypeError, "eta must hold real numbers.*complex128"),

@@ -320,7 +320,7 @@ void gradient(const cvxbound_schedules* schedules, const double* gamma, const st
   require(std::all_of(weights, weights + size, [](double x) { return std::isfinite(x); }),
           CVXBOUND_BAD_WEIGHTS);
   const bool constant = call.has_constant_norms();
-  const Results of_eta = call.make(true, steps), of_norm = call.make(by_norm || !constant, steps);
+  const Results of_eta = call.make(true, steps), of_norm = call.make(by_norm, steps);
   if (by_eta || !constant) call.gradient(weights, of_eta.get(), constant ? nullptr : of_norm.get());
   if (by_norm && constant) {
     const Results unused = call.make(true, steps);
@@ -382,11 +382,11 @@ const char* cvxbound_strerror(int status) {
     case CVXBOUND_BAD_NORM:
       return "norm must be non-negative, finite and at most 1e100";
     case CVXBOUND_BAD_GAMMA:
-      return "gamma, and gamma G / D for the size G of the norms, must be positive and finite";
+      return "gamma, one a row, and gamma G / D for the size G of the norms, must be positive and finite";
     case CVXBOUND_BAD_HORIZONS:
       return "horizons must lie in 1..steps and their count be at least 1; or they are null and it is 0";
     case CVXBOUND_BAD_WEIGHTS:
-      return "weights must be finite";
+      return "weights, one for each row and horizon, must be finite";
     case CVXBOUND_BAD_ENVIRONMENT:
       return "CVXBOUND_NUM_THREADS must be from 1 to 4096, and CVXBOUND_FORCE_ISA an instruction set of "
              "this processor, where the environment has them";

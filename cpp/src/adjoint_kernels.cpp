@@ -504,7 +504,7 @@ class Adjoint {
         norm_sum += of_norm;
       }
       eta_bar[first + k] += sum_of_lanes(eta_sum) + linear;
-      if (kNorms) norm_bar[first + k] += sum_of_lanes(norm_sum);
+      if (kNorms && norm_bar) norm_bar[first + k] += sum_of_lanes(norm_sum);
     }
   }
 };

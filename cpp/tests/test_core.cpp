@@ -179,7 +179,7 @@ struct Slopes {
 };
 
 Slopes slopes(const Array& eta, const Array& norm, const Array& rho, const Array& weight, double gamma,
-              Kind kind, Method method, int threads = 1) {
+              Kind kind, Method method, int threads = 1, bool of_norm = true) {
   const One one(eta, norm, gamma);
   const Exact last(rho), weights(weight);
   Options options;
@@ -187,9 +187,9 @@ Slopes slopes(const Array& eta, const Array& norm, const Array& rho, const Array
   options.method = method;
   options.threads = threads;
   Slopes found = {Array(eta.size()), Array(eta.size()), Array(norm.size()), Array(eta.size())};
-  gradient(
-      one.batch(), options, weights.data.get(), rho.empty() ? nullptr : last.data.get(),
-      {found.omega.data(), found.eta.data(), norm.empty() ? nullptr : found.norm.data(), found.rho.data()});
+  double* const by_norm = norm.empty() || !of_norm ? nullptr : found.norm.data();
+  gradient(one.batch(), options, weights.data.get(), rho.empty() ? nullptr : last.data.get(),
+           {found.omega.data(), found.eta.data(), by_norm, found.rho.data()});
   return found;
 }
 
@@ -215,6 +215,7 @@ void check_gradient(const Array& eta, const Array& norm, Kind kind, Method metho
   }
   const double gamma = 0.7, h = 1e-6;
   const Slopes found = slopes(eta, norm, rho, weight, gamma, kind, method);
+  CHECK(slopes(eta, norm, rho, weight, gamma, kind, method, 1, false).eta == found.eta, "without norms");
   Array up[3] = {eta, norm, rho}, down[3] = {eta, norm, rho};
   const Array* slope[3] = {&found.eta, &found.norm, &found.rho};
   long double expected = 0, size_of_terms = 1e-300L;

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from . import _autodiff
-from ._arrays import broadcast_batch
+from ._arrays import broadcast_batch, positive_array
 from ._autodiff import Calls, Choice, Wrt
 
 try:
@@ -226,7 +226,7 @@ def _arrays(eta: Any, gamma: Any, G: Any, D: Any, kind: str, last_step: str) -> 
             "jax.config.update('jax_enable_x64', True) first, or use it within "
             "jax.enable_x64(True)"
         )
-    eta, G, D = _double(eta, "eta"), _double(G, "G"), _double(D, "D")
+    eta, G, D = _double(eta, "eta"), _double(G, "G"), _positive(_double(D, "D"))
     if eta.ndim == 0:
         raise ValueError("eta must have a time axis (..., T), got a scalar")
     rate = None if gamma is None else _double(gamma, "gamma") / D
@@ -243,6 +243,13 @@ def _arrays(eta: Any, gamma: Any, G: Any, D: Any, kind: str, last_step: str) -> 
             f"G has {G.shape[-1]}; pass a scalar G or one norm a step"
         )
     return arrays
+
+
+def _positive(D: Array) -> Array:
+    """D, or a ValueError; where nothing is known of its numbers yet, NaN for wrong ones."""
+    if not isinstance(D, jax.core.Tracer):
+        positive_array(np.asarray(D), "D")
+    return jnp.where(D > 0, D, jnp.nan)
 
 
 def _padded(x: Array, rank: int) -> Array:

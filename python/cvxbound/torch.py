@@ -13,6 +13,7 @@ Values and derivatives are the package's own, in double precision. They go throu
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _autodiff
@@ -55,7 +56,7 @@ def bound(
     gamma: Tensor | ArrayLike = 1.0,
     *,
     G: Tensor | ArrayLike = 1.0,
-    D: Tensor | float = 1.0,
+    D: Tensor | ArrayLike = 1.0,
     kind: Kind = "last",
     last_step: LastStep = "given",
 ) -> Tensor:
@@ -103,7 +104,7 @@ def curve(
     gamma: Tensor | ArrayLike = 1.0,
     *,
     G: Tensor | ArrayLike = 1.0,
-    D: Tensor | float = 1.0,
+    D: Tensor | ArrayLike = 1.0,
     kind: Kind = "last",
     last_step: LastStep = "given",
     at: Tensor | ArrayLike | Literal["all"] | None = None,
@@ -142,7 +143,7 @@ def terms(
     *,
     gamma: Tensor | ArrayLike | None = None,
     G: Tensor | ArrayLike = 1.0,
-    D: Tensor | float = 1.0,
+    D: Tensor | ArrayLike = 1.0,
     kind: Kind = "last",
     last_step: LastStep = "given",
     at: Tensor | ArrayLike | Literal["all"] | None = None,
@@ -180,7 +181,7 @@ def terms(
     _autodiff.check_choice(kind, last_step, D)
     arrays = _arrays(eta, gamma, G, D)
     horizons, is_one = _horizons(at, arrays.eta.shape[-1], every=False)
-    distance, noise = TermsOf.apply(arrays.eta, arrays.rate, arrays.G, horizons, kind, last_step)
+    distance, noise = _apply(TermsOf, arrays, horizons, kind, last_step)
     distance = distance * arrays.D**2
     return Terms(distance[..., 0], noise[..., 0]) if is_one else Terms(distance, noise)
 
@@ -189,7 +190,7 @@ def _curve(
     eta: Tensor | ArrayLike,
     gamma: Tensor | ArrayLike,
     G: Tensor | ArrayLike,
-    D: Tensor | float,
+    D: Tensor | ArrayLike,
     kind: Kind,
     last_step: LastStep,
     at: Any,
@@ -199,10 +200,18 @@ def _curve(
     _autodiff.check_choice(kind, last_step, D)
     arrays = _arrays(eta, gamma, G, D)
     horizons, is_one = _horizons(at, arrays.eta.shape[-1], every=every)
-    omega: Tensor = arrays.D * CurveOf.apply(
-        arrays.eta, arrays.rate, arrays.G, horizons, kind, last_step
-    )
+    omega: Tensor = arrays.D * _apply(CurveOf, arrays, horizons, kind, last_step)
     return omega[..., 0] if is_one else omega
+
+
+def _apply(
+    function: type[CurveOf | TermsOf], arrays: _Arrays, horizons: Tensor | None, *choice: str
+) -> Any:
+    inputs = (arrays.eta, arrays.rate, arrays.G, horizons, *choice)
+    wants_slopes = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+    if torch.compiler.is_compiling() and not (wants_slopes and torch.is_grad_enabled()):
+        return function.forward(*inputs)  # the compiler fails at functions without derivatives
+    return function.apply(*inputs)
 
 
 # --- from what users pass to tensors of one rank -------------------------------------------------
@@ -221,8 +230,8 @@ def _arrays(eta: Any, gamma: Any, G: Any, D: Any) -> _Arrays:
     if eta.ndim == 0:
         raise ValueError("eta must have a time axis (..., T), got a scalar")
     G = _tensor(G, "G", eta)
-    if isinstance(D, Tensor):
-        D = _tensor(D, "D", eta)
+    if not isinstance(D, (int, float)):
+        D = _positive(_tensor(D, "D", eta))
     rate = None if gamma is None else _tensor(gamma, "gamma", eta) / D
     rank = max(eta.ndim - 1, 0 if rate is None else rate.ndim, G.ndim - 1)
     return _Arrays(
@@ -253,6 +262,15 @@ def _tensor(x: Any, name: str, eta: Tensor | None = None) -> Tensor:
             )
         x = x.to(device)
     return x.to(torch.float64)
+
+
+def _positive(D: Tensor) -> Tensor:
+    """D, or a ValueError; where nothing is known of its numbers yet, NaN for wrong ones."""
+    if not torch.compiler.is_compiling():
+        with contextlib.suppress(RuntimeError):  # of vmap, for what is looked at
+            if not (D > 0).all() or not D.isfinite().all():
+                raise ValueError(f"D must be positive and finite, got {D.tolist()}")
+    return torch.where(D > 0, D, torch.nan)
 
 
 def _horizons(at: Any, steps: int, *, every: bool) -> tuple[Tensor | None, bool]:

@@ -1,7 +1,7 @@
 /* cvxbound from C, and from any language that calls C: the bounds of learning-rate schedules.
  *
  *     double eta[] = {1.0, 0.75, 0.5, 0.25}, gamma = 0.1, omega;
- *     cvxbound_schedules schedule = {eta, 1, 4};
+ *     cvxbound_schedules schedule = {eta, 1, 4, NULL, 0, 0};
  *     int status = cvxbound_bound(&schedule, &gamma, NULL, &omega);
  *     if (status) fprintf(stderr, "%s\n", cvxbound_strerror(status));
  *
