@@ -228,9 +228,9 @@ REFUSED = {
     "negative constant norm": ("norm must be", {"G": [-1]}, {}),
     "norms of other schedules": ("norm_rows 1 or rows", {"G": np.ones((2, 3))}, {}),
     "norms of other steps": ("norm_steps 1 or steps", {"G": np.ones(2)}, {}),
-    "zero gamma": ("gamma, and", {}, {"gamma": 0}),
-    "gamma that is not a number": ("gamma, and", {}, {"gamma": NAN}),
-    "gamma G / D underflows": ("gamma, and", {"D": 1e300}, {"gamma": 1e-300}),
+    "zero gamma": ("gamma, one a row", {}, {"gamma": 0}),
+    "gamma that is not a number": ("gamma, one a row", {}, {"gamma": NAN}),
+    "gamma G / D underflows": ("gamma, one a row", {"D": 1e300}, {"gamma": 1e-300}),
     "no horizon": ("horizons must", {}, {"at": []}),
     "horizon 0": ("horizons must", {}, {"at": [1, 0]}),
     "horizon too late": ("horizons must", {}, {"at": [4]}),
@@ -276,7 +276,7 @@ def test_impossible_sizes(caller, name, size):
 
 def test_gradients_refuse(caller):
     call = caller([1, 0.5, 0])
-    for weights, message in (([[1, 1, 1]], "no derivative"), ([[1, NAN, 0]], "weights must")):
+    for weights, message in (([[1, 1, 1]], "no derivative"), ([[1, NAN, 0]], "weights, one")):
         status, found = call("gradient", gamma=1, weights=weights, outputs=2)
         assert message in call.library.cvxbound_strerror(status).decode()
         assert all((x == -7).all() for x in found)
