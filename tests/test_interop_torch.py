@@ -94,6 +94,9 @@ def test_groups_have_their_own_rates():
     np.testing.assert_allclose(rates_of(second), 3 * LR / np.arange(1, 11))
     with pytest.raises(ValueError, match="group must be from 0 to 1"):
         from_torch(scheduler, 10, group=2)
+    for group in ("0", 1.0, True):
+        with pytest.raises(TypeError, match=r"group must be an integer.*got"):
+            from_torch(scheduler, 10, group=group)
 
 
 def test_rates_in_tensors():
@@ -178,9 +181,61 @@ def test_a_run_is_resumed_with_a_longer_schedule():
     optimizer = new_optimizer()
     scheduler = wsd(T).to_torch(optimizer)
     used(optimizer, scheduler, 500)
-    longer = wsd(2 * T).to_torch(optimizer)
+    longer = wsd(2 * T).to_torch(new_optimizer())
     longer.load_state_dict(scheduler.state_dict())
     assert longer.lr_lambdas[0](T) == 1
+
+
+@pytest.mark.parametrize("name", ["LambdaLR", "OneCycleLR", "CyclicLR", "SequentialLR"])
+def test_another_schedule_takes_over_in_the_middle_of_a_run(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SequentialLR of torch warns of itself
+        optimizer = new_optimizer()
+        used(optimizer, SCHEDULERS[name](optimizer), 501)
+    schedule = wsd(2 * T, warmup=W)
+    scheduler = schedule.to_torch(optimizer, LR, done=500)
+    assert optimizer.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == LR * schedule.eta[500]
+    rates = used(optimizer, scheduler, 1500)
+    np.testing.assert_array_equal(rates, LR * schedule.eta[500:])
+    assert from_torch(scheduler, 2 * T, last_step="given") == schedule
+
+
+def test_each_group_has_a_learning_rate_of_its_own():
+    schedule = wsd(T, warmup=W)
+    optimizer = new_optimizer(LR, 2 * LR)
+    schedule.to_torch(optimizer, [3 * LR, 4 * LR], done=500)
+    assert [each["lr"] for each in optimizer.param_groups] == [3 * LR, 4 * LR]
+    with pytest.raises(ValueError, match=r"one for each group of the optimizer, which has 2; got"):
+        schedule.to_torch(new_optimizer(LR, 2 * LR), [LR])
+    with pytest.raises(ValueError, match=r"lr must be positive and finite; found 0.0 at index 1"):
+        schedule.to_torch(new_optimizer(LR, 2 * LR), [LR, 0.0])
+
+
+def test_an_optimizer_that_has_had_a_scheduler_needs_a_learning_rate():
+    """OneCycleLR sets it to a 25th of the peak, and CyclicLR to the least one."""
+    optimizer = new_optimizer()
+    schedule = from_torch(lr_scheduler.OneCycleLR(optimizer, 25 * LR, T), T)
+    message = "lr is needed.*its lr is 0.001, its initial_lr 0.001"
+    with pytest.raises(ValueError, match=f"{message}.*read from a run with a peak of 0.025"):
+        schedule.to_torch(optimizer)
+    with pytest.raises(ValueError, match=rf"{message}\)$"):
+        wsd(T).to_torch(optimizer)
+    wsd(T).to_torch(optimizer, schedule.params["peak"])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(25 * LR)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((None,), TypeError, "optimizer must be one of torch.optim, got None"),
+        ((new_optimizer(), LR, -1), ValueError, "done must be at least 0, got -1"),
+        ((new_optimizer(), LR, 0.5), TypeError, "done must be one integer, got 0.5"),
+        ((new_optimizer(), "1"), TypeError, "lr must hold real numbers"),
+    ],
+)
+def test_arguments_of_to_torch(arguments, error, message):
+    with pytest.raises(error, match=message):
+        wsd(T).to_torch(*arguments)
 
 
 def test_pickles():
@@ -189,9 +244,10 @@ def test_pickles():
     assert [twin(t) for t in (0, 900, 5000)] == [factor(t) for t in (0, 900, 5000)]
 
 
-def test_a_rate_of_zero_cannot_be_scaled():
-    with pytest.raises(ValueError, match="learning rate of 0, which no factor makes lr"):
-        wsd(T).to_torch(new_optimizer(0.0), lr=LR)
+def test_the_rate_that_an_optimizer_was_made_with_does_not_matter():
+    optimizer = new_optimizer(0.0)
+    wsd(T).to_torch(optimizer, lr=LR)
+    assert optimizer.param_groups[0]["lr"] == LR
 
 
 # --- transformers --------------------------------------------------------------------------------

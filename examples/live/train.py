@@ -71,13 +71,11 @@ def train(plan: Plan) -> tuple[list[Row], cb.Extension]:
             rate = optimizer.param_groups[0]["lr"]
             rows.append(Row(step, rate, float(np.mean(losses)), float(predicted[step - 1])))
             losses.clear()
+        scheduler.step()
         if step == plan.ask_after:
             extension = cb.extend(schedule, plan.longer, resume=step)
             predicted = cb.curve(extension.schedule, extension.gamma)
-            done = scheduler.state_dict()
-            scheduler = extension.schedule.to_torch(optimizer, plan.lr)
-            scheduler.load_state_dict(done)  # it goes on where the other one is
-        scheduler.step()
+            scheduler = extension.schedule.to_torch(optimizer, plan.lr, done=step)
     return rows, extension
 
 

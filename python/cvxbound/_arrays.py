@@ -109,12 +109,12 @@ def step_count(value: float, steps: int, what: str) -> int:
     raise TypeError(f"{what} must be an int (steps) or a float (a fraction); got {value!r}")
 
 
-def whole_number(value: object, name: str, most: int = 2**31) -> int:
-    """A positive integer."""
+def whole_number(value: object, name: str, most: int = 2**31, least: int = 1) -> int:
+    """A positive integer, or one that may be less."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be one integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
     if value > most:
         raise ValueError(f"{name} must be at most {most}, got {value}")
     return int(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -59,7 +59,9 @@ class Schedule:
         object.__setattr__(self, "eta", eta)
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
-    def to_torch(self, optimizer: Any, lr: float | None = None) -> Any:
+    def to_torch(
+        self, optimizer: Any, lr: float | Sequence[float] | None = None, done: int = 0
+    ) -> Any:
         """Make a ``torch.optim.lr_scheduler.LambdaLR``; past the end, the last step is held.
 
         Step it once after each step of the optimizer. Its ``state_dict`` has no table in it: a run
@@ -68,17 +70,29 @@ class Schedule:
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            Of which the schedule multiplies the learning rates.
-        lr : float, optional
-            The learning rate at 1, the peak, of all groups; by default each group's own.
+            Its learning rates are set to those of the next step at once; the rate at the peak is
+            kept as each group's ``initial_lr``.
+        lr : float or sequence of float, optional
+            The learning rate at 1, the peak, of all groups or one for each; by default each group's
+            own ``lr``. An optimizer that has had a scheduler needs it: that one may have left any.
+        done : int, default 0
+            Steps of the optimizer before the next one, where this scheduler takes the place of
+            another in a run that is under way.
 
         Returns
         -------
         torch.optim.lr_scheduler.LambdaLR
+
+        Raises
+        ------
+        TypeError
+            `optimizer` is not one of PyTorch.
+        ValueError
+            `lr` is needed, or has another length than the groups; an argument is out of its range.
         """
         from .interop._torch import to_torch
 
-        return to_torch(self, optimizer, lr)
+        return to_torch(self, optimizer, lr, done)
 
     def to_optax(self, lr: float | None = None) -> Callable[[Any], Any]:
         """Make an optax schedule, which works under ``jax.jit``; past the end, the last is held.

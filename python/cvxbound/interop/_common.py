@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Literal, get_args
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import LARGEST_STEP, check_range, real_array, whole_number
@@ -29,6 +30,16 @@ def checked(steps: object, last_step: object) -> int:
     if last_step not in get_args(LastStep):
         raise did_you_mean(last_step, get_args(LastStep), "last_step")
     return whole_number(steps, "steps")
+
+
+def group_number(group: object, optimizer: Any) -> int:
+    """The number of one of an optimizer's groups of parameters, from zero on."""
+    groups = len(optimizer.param_groups)
+    if isinstance(group, bool) or not isinstance(group, (int, np.integer)):
+        raise TypeError(f"group must be an integer, a group of the optimizer; got {group!r}")
+    if not 0 <= group < groups:
+        raise ValueError(f"group must be from 0 to {groups - 1}, a group of the optimizer: {group}")
+    return int(group)
 
 
 def imported(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import Float, positive_scalar
-from ._common import LastStep, checked, imported, needed
+from .._arrays import Float, positive_array, whole_number
+from ._common import LastStep, checked, group_number, imported, needed
 
 if TYPE_CHECKING:
     from .._schedule import Schedule
@@ -25,8 +26,9 @@ def from_torch(
     Parameters
     ----------
     scheduler : torch.optim.lr_scheduler.LRScheduler
-        A new one: of a `LambdaLR`, its functions are called; any other is copied, without the
-        parameters of its optimizer, and the copy is stepped.
+        Of a `LambdaLR`, its functions are called. Any other
+        must be a new one: it is copied, without the parameters of its optimizer, and the copy is
+        stepped.
     steps : int
         Number of steps of the optimizer.
     group : int, default 0
@@ -43,7 +45,7 @@ def from_torch(
     Raises
     ------
     TypeError
-        `scheduler` is not a scheduler.
+        `scheduler` is not a scheduler, or `group` no integer.
     ValueError
         It follows losses, or has been stepped; an argument is out of its range.
 
@@ -62,11 +64,9 @@ def from_torch(
     done = _done(scheduler)
     if done is None or not hasattr(scheduler, "optimizer"):
         raise TypeError(f"scheduler must be one of torch.optim.lr_scheduler, got {scheduler!r}")
-    groups = len(scheduler.optimizer.param_groups)
-    if isinstance(group, bool) or not 0 <= group < groups:
-        raise ValueError(f"group must be from 0 to {groups - 1}, a group of the optimizer: {group}")
+    group = group_number(group, scheduler.optimizer)
     if getattr(getattr(scheduler, "get_lr", None), "__qualname__", "") == "LambdaLR.get_lr":
-        rates, scale = _factors(scheduler, steps, group)
+        rates, scale = _factors(scheduler, steps, group), float(scheduler.base_lrs[group])
     elif done:
         raise ValueError(
             f"the {name} is at step {done}, from which the steps before cannot be told; make it "
@@ -85,13 +85,12 @@ def _done(scheduler: Any) -> int | None:
     return max((each for each in inner if each is not None), default=None)
 
 
-def _factors(scheduler: Any, steps: int, group: int) -> tuple[Float, float]:
-    """The factors of a `LambdaLR`, and the learning rate that they multiply."""
-    base = float(scheduler.base_lrs[group])
+def _factors(scheduler: Any, steps: int, group: int) -> Float:
+    """The factors of a `LambdaLR`, which multiply its base learning rate."""
     factor = scheduler.lr_lambdas[group]
     if isinstance(factor, Factor):
-        return factor.table(steps), factor.scale * base
-    return np.fromiter(map(factor, range(steps)), float, steps), base
+        return factor.table(steps)
+    return np.fromiter(map(factor, range(steps)), float, steps)
 
 
 def _stepped(scheduler: Any, steps: int, group: int) -> Float:
@@ -119,30 +118,56 @@ class Factor:
     resumed with another schedule, such as an extended one, follows that one.
     """
 
-    __slots__ = ("__dict__", "eta", "scale")
+    __slots__ = ("__dict__", "eta")
 
-    def __init__(self, eta: Float, scale: float) -> None:
+    def __init__(self, eta: Float) -> None:
         self.eta = eta
-        self.scale = scale
 
     def __call__(self, step: int) -> float:
-        return float(self.eta[min(step, self.eta.size - 1)]) * self.scale
+        return float(self.eta[min(step, self.eta.size - 1)])
 
     def table(self, steps: int) -> Float:
         """So many steps, the last of which is held."""
         return self.eta[np.minimum(np.arange(steps), self.eta.size - 1)]
 
 
-def to_torch(schedule: Schedule, optimizer: Any, lr: float | None = None) -> Any:
+def to_torch(
+    schedule: Schedule, optimizer: Any, lr: float | Sequence[float] | None = None, done: int = 0
+) -> Any:
     """See `Schedule.to_torch`."""
     torch = needed("torch", "torch", "to_torch")
-    bases = [float(each.get("initial_lr", each["lr"])) for each in optimizer.param_groups]
-    if lr is None:
-        scales = [1.0] * len(bases)
-    else:
-        lr = positive_scalar(lr, "lr")
-        if not all(bases):
-            raise ValueError("the optimizer has a learning rate of 0, which no factor makes lr")
-        scales = [lr / base for base in bases]
-    factors = [Factor(schedule.eta, scale) for scale in scales]
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be one of torch.optim, got {optimizer!r}")
+    done = whole_number(done, "done", least=0)
+    peaks = _own(schedule, optimizer) if lr is None else _given(lr, optimizer)
+    # What a LambdaLR multiplies, whatever another scheduler has left there.
+    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        group["initial_lr"] = peak
+    factors = [Factor(schedule.eta) for _ in peaks]
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factors, last_epoch=done - 1)
+
+
+def _given(lr: float | Sequence[float], optimizer: Any) -> list[float]:
+    """The learning rate at the peak of each group, from that of all or one for each."""
+    groups = len(optimizer.param_groups)
+    rates = positive_array(lr, "lr")
+    if rates.shape not in ((), (groups,)):
+        raise ValueError(
+            f"lr must be one number, or one for each group of the optimizer, which has {groups}; "
+            f"got {lr!r}"
+        )
+    peaks: list[float] = np.broadcast_to(rates, groups).tolist()
+    return peaks
+
+
+def _own(schedule: Schedule, optimizer: Any) -> list[float]:
+    """The learning rate of each group, as the optimizer was made with it."""
+    for group in optimizer.param_groups:
+        if "initial_lr" in group:
+            known = schedule.params.get("peak")
+            raise ValueError(
+                f"lr is needed, the learning rate at the peak: the optimizer has had a scheduler "
+                f"(its lr is {float(group['lr']):g}, its initial_lr {float(group['initial_lr']):g})"
+                + (f"; the schedule was read from a run with a peak of {known:g}" if known else "")
+            )
+    return [float(group["lr"]) for group in optimizer.param_groups]
