@@ -127,6 +127,26 @@ def test_a_lambda_that_was_stepped_is_read_from_the_start():
     assert from_torch(scheduler, 10) == expected
 
 
+class Counting:
+    """A factor with a state: it falls with each call, and not with the step."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, step):
+        self.calls.append(step)
+        return 1 / len(self.calls)
+
+
+def test_an_object_that_counts_its_calls_is_left_as_it_is():
+    factor = Counting()
+    scheduler = lr_scheduler.LambdaLR(new_optimizer(), factor)
+    factor.calls.clear()
+    found = from_torch(scheduler, 4, last_step="given")
+    np.testing.assert_allclose(found.eta, [1, 1 / 2, 1 / 3, 1 / 4])
+    assert factor.calls == []
+
+
 # --- to PyTorch ----------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def from_torch(
     Parameters
     ----------
     scheduler : torch.optim.lr_scheduler.LRScheduler
-        Of a `LambdaLR`, its functions are called. Any other
+        Of a `LambdaLR`, its functions are called, and callable objects are copied before. Any other
         must be a new one: it is copied, without the parameters of its optimizer, and the copy is
         stepped.
     steps : int
@@ -90,6 +91,9 @@ def _factors(scheduler: Any, steps: int, group: int) -> Float:
     factor = scheduler.lr_lambdas[group]
     if isinstance(factor, Factor):
         return factor.table(steps)
+    # An object may count its calls; the one that a method belongs to may hold a whole model.
+    if not inspect.isroutine(factor):
+        factor = copy.deepcopy(factor)
     return np.fromiter(map(factor, range(steps)), float, steps)
 
 
