@@ -360,6 +360,7 @@ TIMM = {
     "cosine cycles": ("CosineLRScheduler", {"t_initial": 300, "cycle_limit": 3}),
     "noise": ("CosineLRScheduler", {"t_initial": T, "noise_range_t": (0, 500)}),
     "tanh": ("TanhLRScheduler", {"t_initial": T}),
+    "tanh without a warm-up": ("TanhLRScheduler", {"t_initial": T, "warmup_t": 0}),
     "poly": ("PolyLRScheduler", {"t_initial": T, "power": 2.0}),
     "step": ("StepLRScheduler", {"decay_t": 300}),
     "multistep": ("MultiStepLRScheduler", {"decay_t": [300, 700]}),
@@ -374,7 +375,7 @@ def test_schedulers_of_timm(timm, name):
     if not hasattr(timm, kind):
         pytest.skip(f"this timm has no {kind}")
     optimizer = new_optimizer()
-    scheduler = getattr(timm, kind)(optimizer, t_in_epochs=False, **WARMUP, **options)
+    scheduler = getattr(timm, kind)(optimizer, **{"t_in_epochs": False} | WARMUP | options)
     before = str((optimizer.state_dict(), scheduler.state_dict()))
     found = from_timm(scheduler, T, last_step="given")
     assert str((optimizer.state_dict(), scheduler.state_dict())) == before
@@ -384,6 +385,20 @@ def test_schedulers_of_timm(timm, name):
         scheduler.step_update(update + 1)
     np.testing.assert_allclose(rates_of(found), rates, rtol=1e-14)
     assert found.params["unit"] == "update"
+
+
+def test_a_scheduler_of_timm_has_a_rate_for_each_group(timm):
+    optimizer = new_optimizer(LR, 3 * LR)
+    optimizer.param_groups[1]["lr_scale"] = 0.5
+    scheduler = timm.CosineLRScheduler(optimizer, t_initial=T, t_in_epochs=False, **WARMUP)
+    found = from_timm(scheduler, T, group=1, last_step="given")
+    rates = []
+    for update in range(T):
+        rates.append(optimizer.param_groups[1]["lr"])
+        scheduler.step_update(update + 1)
+    np.testing.assert_allclose(rates_of(found), rates, rtol=1e-14)
+    with pytest.raises(ValueError, match="group must be from 0 to 1"):
+        from_timm(scheduler, T, group=2)
 
 
 def test_a_scheduler_of_timm_knows_its_length(timm):

@@ -32,6 +32,12 @@ def checked(steps: object, last_step: object) -> int:
     return whole_number(steps, "steps")
 
 
+def check_callable(value: object, name: str, expected: str) -> None:
+    """TypeError for an argument that cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be {expected}; got {value!r}")
+
+
 def group_number(group: object, optimizer: Any) -> int:
     """The number of one of an optimizer's groups of parameters, from zero on."""
     groups = len(optimizer.param_groups)
@@ -52,8 +58,8 @@ def imported(
     **params: Any,
 ) -> Schedule:
     """The schedule of learning rates, which `scale` multiplies; over their peak, as from a log."""
-    values = real_array(rates, source)
-    check_range(values, source, LARGEST_STEP)
+    values = real_array(rates, f"learning rates of {source}")
+    check_range(values, f"learning rates of {source}", LARGEST_STEP)
     top = values.max()
     if not top * scale > 0:
         raise ValueError(f"{source}: no learning rate is positive")

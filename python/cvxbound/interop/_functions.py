@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._common import LastStep, checked, imported, needed
+from ._common import LastStep, check_callable, checked, group_number, imported, needed
 from ._optax import evaluated
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def from_callable(
 
     Raises
     ------
+    TypeError
+        `fn` is not callable.
     ValueError
         A learning rate is negative or not finite, or none is positive.
 
@@ -49,6 +51,7 @@ def from_callable(
     [1.0, 0.75, 0.5, 0.25]
     """
     steps = checked(steps, last_step)
+    check_callable(fn, "fn", "a function of the step")
     rates = np.fromiter((float(fn(t)) for t in range(first, first + steps)), float, steps)
     name = getattr(fn, "__name__", type(fn).__name__)
     name = "function" if name == "<lambda>" else name
@@ -77,6 +80,8 @@ def from_keras(schedule: Any, steps: int, *, last_step: LastStep = "repeat") -> 
     ------
     ImportError
         Keras is not installed.
+    TypeError
+        `schedule` is not callable, as an optimizer is not.
     ValueError
         A learning rate is negative or not finite, or none is positive.
 
@@ -88,6 +93,7 @@ def from_keras(schedule: Any, steps: int, *, last_step: LastStep = "repeat") -> 
     <Schedule CosineDecay: 1000 steps, learning rates of CosineDecay; last step repeated>
     """
     steps = checked(steps, last_step)
+    check_callable(schedule, "schedule", "one of keras.optimizers.schedules")
     keras = needed("keras", "keras", "from_keras")
     with _in_double(keras):
         if keras.config.backend() == "jax":  # which compiles every single call
@@ -110,7 +116,7 @@ def _in_double(keras: Any) -> Iterator[None]:
 
 
 def from_timm(
-    scheduler: Any, steps: int | None = None, *, last_step: LastStep = "repeat"
+    scheduler: Any, steps: int | None = None, group: int = 0, *, last_step: LastStep = "repeat"
 ) -> Schedule:
     """Make the schedule of one of ``timm.scheduler``, which is left as it is.
 
@@ -120,21 +126,24 @@ def from_timm(
         If it counts epochs (``t_in_epochs``, its default), so does the schedule.
     steps : int, optional
         Number of updates, or of epochs; by default the length of its cycle.
+    group : int, default 0
+        Which of the optimizer's groups of parameters.
     last_step : {"repeat", "given"}, default "repeat"
         Whether the last step is replaced by the one before it, as in `from_log`.
 
     Returns
     -------
     Schedule
-        The learning rates of the first group of parameters over the largest one, which is
-        ``params["peak"]``; ``params["unit"]`` is ``"update"`` or ``"epoch"``.
+        The learning rates of the group over the largest one, which is ``params["peak"]``;
+        ``params["unit"]`` is ``"update"`` or ``"epoch"``.
 
     Raises
     ------
     TypeError
-        `scheduler` is not one of timm.
+        `scheduler` is not one of timm, or `group` no integer.
     ValueError
-        It follows losses, or has no cycle and `steps` is not given.
+        It follows losses, or has no cycle and `steps` is not given; an argument is out of its
+        range.
 
     Examples
     --------
@@ -155,13 +164,13 @@ def from_timm(
             raise ValueError(f"{name} has no length of its own; give steps")
         steps = int(scheduler.get_cycle_length())
     steps = checked(steps, last_step)
+    group = group_number(group, scheduler.optimizer)
     rates = np.empty(steps)
-    for t in range(steps):
-        values = scheduler._get_lr(t)
-        if t:  # there is no update before the first step, which would add noise
-            values = scheduler._add_noise(values, t)
-        rates[t] = values[0]
-    rates *= scheduler.optimizer.param_groups[0].get("lr_scale", 1.0)
+    # No update precedes the first step, which has what the scheduler sets when it is made.
+    rates[0] = scheduler.warmup_lr_init if scheduler.warmup_t else scheduler.base_values[group]
+    for t in range(1, steps):
+        rates[t] = scheduler._add_noise(scheduler._get_lr(t), t)[group]
+    rates *= scheduler.optimizer.param_groups[group].get("lr_scale", 1.0)
     unit = "epoch" if scheduler.t_in_epochs else "update"
     source = f"{name}, one an epoch" if scheduler.t_in_epochs else name
     return imported(rates, name, source, last_step, unit=unit)
