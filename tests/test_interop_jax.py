@@ -56,7 +56,10 @@ OPTAX = {
         [W, T - 200],
     ),
     "in Python": lambda o: lambda t: LR if t < 500 else LR / 2,
+    "in NumPy": lambda o: lambda t: np.interp(t, [0, T], [LR, 0.0]),
+    "table": lambda o: lambda t: np.linspace(LR, 0.0, T)[t],
 }
+UNTRACEABLE = ("in Python", "in NumPy", "table")
 
 
 @pytest.mark.parametrize("name", OPTAX)
@@ -65,7 +68,7 @@ def test_every_step_of_a_schedule(optax, name):
     found = from_optax(fn, T, last_step="given")
     assert not jax.config.jax_enable_x64
     at = [0, 1, W - 1, W, W + 1, 299, 300, 301, 499, 500, 501, 799, 800, 801, T - 2, T - 1]
-    one = fn if name == "in Python" else jax.jit(fn)
+    one = fn if name in UNTRACEABLE else jax.jit(fn)
     usual = [float(one(t)) for t in at]  # in float32
     np.testing.assert_allclose(rates_of(found)[at], usual, rtol=1e-5, atol=1e-7 * LR)
     with jax.enable_x64(True):
@@ -96,6 +99,23 @@ def test_one_step_and_many(optax):
     np.testing.assert_allclose(fn(19), 0.2)
     np.testing.assert_allclose(fn(jnp.array([0, 19, 30])), [1, 0.2, 0.2])
     np.testing.assert_allclose(jax.vmap(fn)(jnp.arange(20)), wsd(20, 5).eta, rtol=1e-6)
+
+
+@pytest.mark.parametrize("of", [lambda fn: fn, jax.jit, jax.vmap])
+def test_counts_that_are_floats(of):
+    """As the schedules of optax take them."""
+    counts = jnp.array([0.0, 3.0, 16.5, 40.0])
+    fn = of(wsd(20, 5).to_optax())
+    np.testing.assert_allclose(fn(counts), wsd(20, 5).eta[[0, 3, 16, 19]], rtol=1e-6)
+
+
+def test_a_count_of_python_that_is_a_float():
+    assert float(wsd(20, 5).to_optax()(3.0)) == 1
+
+
+def test_what_is_no_function():
+    with pytest.raises(TypeError, match=r"fn must be a function of the step.*optax.*got 0.001"):
+        from_optax(LR, 10)
 
 
 @pytest.mark.parametrize("lr", [None, 0.7])
@@ -139,6 +159,11 @@ def test_schedules_of_keras(keras, name):
     usual = [float(decay(t)) for t in at]  # in float32
     np.testing.assert_allclose(rates_of(found)[at], usual, rtol=1e-4, atol=1e-6 * LR)
     assert found.eta.dtype == np.float64
+
+
+def test_an_optimizer_of_keras_is_no_schedule(keras):
+    with pytest.raises(TypeError, match=r"schedule must be one of keras.optimizers.schedules; got"):
+        from_keras(keras.optimizers.SGD(), 10)
 
 
 def test_an_optimizer_of_keras_starts_at_step_zero(keras):

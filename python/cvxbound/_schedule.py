@@ -106,7 +106,7 @@ class Schedule:
         Returns
         -------
         callable
-            From the number of steps done to the learning rate of the next.
+            From the number of steps done, rounded down, to the learning rate of the next.
         """
         from .interop._optax import to_optax
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._arrays import Float, positive_scalar
-from ._common import LastStep, checked, imported, needed
+from ._common import LastStep, check_callable, checked, imported, needed
 
 if TYPE_CHECKING:
     from .._schedule import Schedule
@@ -20,9 +20,10 @@ def from_optax(fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "r
     Parameters
     ----------
     fn : callable
-        From the number of steps done, an integer array of JAX, to the learning rate of the next.
-        It is evaluated in float64, whatever JAX is set to: in float32 the last steps of a long
-        decay are rounded to zero.
+        From the number of steps done, an integer array of JAX, to the learning rate of the next;
+        what JAX cannot trace is called with one integer of Python after the other. It is evaluated
+        in float64, whatever JAX is set to: in float32 the last steps of a long decay are rounded
+        to zero.
     steps : int
         Number of steps.
     last_step : {"repeat", "given"}, default "repeat"
@@ -37,6 +38,8 @@ def from_optax(fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "r
     ------
     ImportError
         JAX is not installed.
+    TypeError
+        `fn` is not callable.
     ValueError
         A learning rate is negative or not finite, or none is positive.
 
@@ -48,6 +51,7 @@ def from_optax(fn: Callable[[Any], Any], steps: int, *, last_step: LastStep = "r
     <Schedule optax: 1000 steps, learning rates of optax; last step repeated>
     """
     steps = checked(steps, last_step)
+    check_callable(fn, "fn", "a function of the step, as the schedules of optax are")
     if isinstance(fn, Table):
         return imported(fn.rows(steps), "optax", "optax", last_step, scale=fn.lr)
     jax = needed("jax", "jax", "from_optax")
@@ -59,8 +63,22 @@ def evaluated(jax: Any, fn: Callable[[Any], Any], steps: int) -> Float:
     with _double(jax):
         try:
             return np.asarray(jax.vmap(fn)(jax.numpy.arange(steps)), np.float64)
-        except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
+        except _untraceable(jax):
             return np.fromiter((float(fn(step)) for step in range(steps)), float, steps)
+
+
+def _untraceable(jax: Any) -> tuple[type[Exception], ...]:
+    """What a function raises that has to be called step by step.
+
+    It branches on the step in Python, gives it to NumPy, or looks it up in a table that is not
+    JAX's.
+    """
+    errors = jax.errors
+    return (
+        errors.ConcretizationTypeError,
+        errors.TracerArrayConversionError,
+        errors.TracerIntegerConversionError,
+    )
 
 
 def _double(jax: Any) -> Any:
@@ -71,7 +89,10 @@ def _double(jax: Any) -> Any:
 
 
 class Table:
-    """An optax schedule from a table; past its end, the last learning rate is held."""
+    """An optax schedule from a table; past its end, the last learning rate is held.
+
+    A count between two steps is that of the first.
+    """
 
     def __init__(self, eta: Float, lr: float) -> None:
         self.eta = eta
@@ -85,8 +106,10 @@ class Table:
         jax = needed("jax", "jax", "to_optax")
         last = self.eta.size - 1
         if not isinstance(count, jax.core.Tracer):  # no copy of the table for a single step
-            return jax.numpy.asarray(self.lr * self.eta[np.clip(np.asarray(count), 0, last)])
-        return jax.numpy.asarray(self.lr * self.eta)[jax.numpy.clip(count, 0, last)]
+            step = np.clip(np.asarray(count), 0, last).astype(int)
+            return jax.numpy.asarray(self.lr * self.eta[step])
+        step = jax.numpy.clip(count, 0, last).astype(int)
+        return jax.numpy.asarray(self.lr * self.eta)[step]
 
 
 def to_optax(schedule: Schedule, lr: float | None = None) -> Table:
