@@ -67,7 +67,10 @@ def test_the_last_step_is_repeated_unless_it_is_asked_for():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((lambda t: -1.0, 3), "function must be non-negative, finite .*; found -1.0 at index 0"),
+        (
+            (lambda t: -1.0, 3),
+            "^learning rates of function must be non-negative, finite .*; found -1.0 at index 0",
+        ),
         ((lambda t: math.nan, 3), "found nan at index 0"),
         ((lambda t: 0.0, 3), "function: no learning rate is positive"),
         ((lambda t: 1.0, 0), "steps must be at least 1, got 0"),
@@ -76,6 +79,8 @@ def test_the_last_step_is_repeated_unless_it_is_asked_for():
 def test_functions_that_make_no_schedule(arguments, message):
     with pytest.raises(ValueError, match=message):
         from_callable(*arguments)
+    with pytest.raises(TypeError, match=r"fn must be a function of the step; got 0.001"):
+        from_callable(1e-3, 3)
     with pytest.raises(ValueError, match=r"unknown last_step 'last'.*\(repeat, given\)"):
         from_callable(lambda t: 1.0, 3, last_step="last")
 
@@ -259,7 +264,8 @@ def test_hf_warms_up_from_zero(name):
     ("tool", "cfg", "message"),
     [
         ("megatrn", {}, "unknown tool 'megatrn'; did you mean 'megatron'"),
-        ("megatron", {}, "megatron: neither steps nor train_iters says how long the run is"),
+        ("megatron", {}, r"megatron: how long is the run\? pass steps, or train_iters among"),
+        ("torchtitan", {}, r"torchtitan: how long is the run\? pass steps, or steps among"),
         (
             "megatron",
             {"train-iters": 9, "lr-warmup-iter": 1},

@@ -92,7 +92,7 @@ class Settings:
         """The length of the schedule: as asked for, else that of the run."""
         steps = self.get(name) if asked is None else asked
         if steps is None:
-            raise self.error(f"neither steps nor {name} says how long the run is")
+            raise self.error(f"how long is the run? pass steps, or {name} among the settings")
         return whole_number(int(steps) if asked is None else steps, "steps")
 
 
