@@ -313,6 +313,34 @@ def test_hf_arguments_are_those_of_the_schedule():
         from_config("megatron", 3)
 
 
+@pytest.mark.parametrize(
+    ("tool", "cfg", "message"),
+    [
+        ("megatron", "lr: 3e-4\nlr_decay_style: cosine\n", "expected flags .* of train_iters"),
+        ("maxtext", "--lr_schedule_type wsd", "expected YAML .* or a command line .* of steps"),
+        ("hf", '{"learning_rate": 1e-3}', "expected arguments of Python .* of learning_rate"),
+        ("olmo", "type: wsd\nwarmup: 50\n", "expected assignments of Python .* of type, lr"),
+        ("torchtitan", "[model]\ndim = 9\n", "expected TOML .* or flags .* of lr, steps"),
+        ("hf", {"lr": 1}, "'lr': 1}; expected a mapping with some of learning_rate"),
+        ("nanotron", {"seed": 1}, "expected a mapping with some of learning_rate, lr_warmup"),
+    ],
+)
+def test_what_has_no_known_setting_is_no_schedule_of_defaults(tool, cfg, message):
+    with pytest.raises(ValueError, match=f"^{tool}: no known setting in .*{message}"):
+        from_config(tool, cfg, steps=100)
+    assert from_config("hf", {}, steps=100) == from_hf("linear", 100)  # defaults, asked for
+
+
+def test_a_text_in_no_language_of_the_tool():
+    broken = "[lr_scheduler]\ndecay_type = cosine\n"
+    with pytest.raises(ValueError, match=r"torchtitan: the text .* line 2.*; expected TOML"):
+        from_config("torchtitan", broken, steps=100)
+    with pytest.raises(ValueError, match=r"megatron: the text .*closing quotation; expected flags"):
+        from_config("megatron", "--lr '1", steps=100)
+    with pytest.raises(ValueError, match=r"nanotron: expected a mapping .* yaml.safe_load"):
+        from_config("nanotron", "lr_warmup_steps: 50", steps=100)
+
+
 def test_settings_of_other_things_are_left_out():
     cfg = {"lr": LR, "train_iters": 10, "lr_decay_style": "linear", "hidden_size": 4096}
     assert set(from_config("megatron", cfg).params["config"]) == set(cfg) - {"hidden_size"}
@@ -511,6 +539,28 @@ def test_text_of_a_launch_script():
     script = f"torchrun train.py \\\n  --num-layers 12 \\\n  --lr {LR} --train-iters 10 # short\n"
     found = from_config("megatron", script + "  --lr-decay-style constant --bf16 --seed 1")
     assert found.params["config"] == {"lr": LR, "train_iters": 10, "lr_decay_style": "constant"}
+
+
+def test_text_of_a_file_of_torchtitan():
+    text = "[training]\nsteps = 1000  # of 4M tokens\n[lr_scheduler]\nwarmup_steps = 50\n"
+    text += 'decay_ratio = 0.2\ndecay_type = "sqrt"\n[profiling]\nsteps = 7\n'
+    scheduler = {"warmup_steps": 50, "decay_ratio": 0.2, "decay_type": "sqrt"}
+    found = from_config("torchtitan", text)
+    assert found == from_config("torchtitan", scheduler, steps=1000)
+    assert found.params["config"] == scheduler | {"steps": 1000}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "base_output_directory: gs://bucket/a=b\nlr_schedule_type: 'wsd' # not cosine\nsteps: 1000",
+        "python3 -m maxtext.train base.yml base_output_directory=gs://bucket \\\n"
+        "  lr_schedule_type=wsd steps=1000",
+    ],
+)
+def test_text_of_maxtext_is_its_file_or_its_command_line(text):
+    found = from_config("maxtext", text)
+    assert found.params["config"] == {"lr_schedule_type": "wsd", "steps": 1000}
 
 
 # --- the command line ----------------------------------------------------------------------------

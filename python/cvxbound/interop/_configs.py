@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,20 @@ from . import _hf, _maxtext, _megatron, _nanotron, _olmo, _text, _torchtitan
 from ._common import LastStep, checked, imported
 from ._phases import Phases, is_of_family, phases
 from ._settings import Settings
+from ._tools import Tool, WritableTool
 
 if TYPE_CHECKING:
     from .._schedule import Schedule
 
-_TOOLS: Mapping[str, ModuleType] = {
+Written = Literal["hf", "torchtitan", "megatron", "olmo", "maxtext"]
+_WRITTEN: Mapping[str, WritableTool] = {
     "hf": _hf,
     "torchtitan": _torchtitan,
     "megatron": _megatron,
     "olmo": _olmo,
-    "nanotron": _nanotron,
     "maxtext": _maxtext,
 }
-Written = Literal["hf", "torchtitan", "megatron", "olmo", "maxtext"]
+_TOOLS: Mapping[str, Tool] = {**_WRITTEN, "nanotron": _nanotron}
 _ANY_PHASES = ("olmo",)  # whose stages take any number of them
 _TABLES = "to_torch and to_optax take any schedule"
 
@@ -52,7 +53,8 @@ def from_config(
         line (``--lr-warmup-iters``) or as in Python. ``vars(args)`` of parsed arguments will do.
         OLMo's schedulers are told by ``type``, its name for them or their class. Or the text that
         `Schedule.to_config` writes, or another in the same language: flags of torchtitan and
-        Megatron-LM, lines of MaxText's YAML.
+        Megatron-LM, torchtitan's TOML, lines of MaxText's YAML or its command line. Nanotron's YAML
+        has groups: it is read by ``yaml.safe_load`` before.
     steps : int, optional
         Length of the schedule; by default that of the run, if the settings say.
     last_step : {"repeat", "given"}, default "repeat"
@@ -69,8 +71,9 @@ def from_config(
     TypeError
         `cfg` is not a mapping.
     ValueError
-        Unknown tool; a setting that is missing, out of its range, or called almost as one of the
-        tool's; settings of a run that cannot be told without one.
+        Unknown tool; no setting of the tool's in what is given; one that is missing, out of its
+        range, or called almost as one of the tool's; settings of a run that cannot be told without
+        one.
 
     Notes
     -----
@@ -97,21 +100,38 @@ def from_config(
 
 
 def settings_of(tool: str, cfg: Mapping[str, Any] | str) -> Settings:
-    """The settings of a tool from a mapping or a text."""
-    module = _TOOLS[tool]
-    if isinstance(cfg, str):
-        try:
-            cfg = _text.read(module, cfg)
-        except SyntaxError as error:
-            raise ValueError(f"{tool}: the text of the settings: {error}") from None
-    return Settings(tool, cfg, module.SETTINGS, module.GROUPS)
+    """The settings of a tool from a mapping or a text, at least one of which is known."""
+    known = _TOOLS[tool].SETTINGS
+    form, given = _parsed(tool, cfg) if isinstance(cfg, str) else ("a mapping", cfg)
+    settings = Settings(tool, given, known, _TOOLS[tool].GROUPS)
+    if cfg and not settings.used:
+        raise settings.error(
+            f"no known setting in {reprlib.repr(cfg)}; expected {form} with some of "
+            f"{', '.join(known)}"
+        )
+    return settings
+
+
+def _parsed(tool: str, text: str) -> tuple[str, Mapping[str, Any]]:
+    """What a text of settings looks like, and those of this one."""
+    if tool not in _WRITTEN:
+        raise ValueError(
+            f"{tool}: expected a mapping of its settings, such as yaml.safe_load makes of the text "
+            "of its file; got a text"
+        )
+    form = _text.form(_WRITTEN[tool])
+    try:
+        return form, _text.read(_WRITTEN[tool], text)
+    except (SyntaxError, ValueError) as error:
+        message = f"{tool}: the text of the settings: {error}; expected {form}"
+        raise ValueError(message) from None
 
 
 def to_config(schedule: Schedule, tool: str, lr: float | None = None) -> str:
     """See `Schedule.to_config`."""
-    if tool not in get_args(Written):
-        raise did_you_mean(tool, get_args(Written), "tool to export to")
-    module = _TOOLS[tool]
+    if tool not in _WRITTEN:
+        raise did_you_mean(tool, _WRITTEN, "tool to export to")
+    module = _WRITTEN[tool]
     lr = None if lr is None else positive_scalar(lr, "lr")
     if schedule.params.get("tool") == tool:
         return _again(schedule, tool, lr)
@@ -133,9 +153,9 @@ def _best(
     schedule: Schedule, parts: Phases, tool: str, lr: float | None
 ) -> tuple[dict[str, Any], Float]:
     """The settings of a tool that come nearest, and its learning rates over the peak."""
-    module = _TOOLS[tool]
+    module = _WRITTEN[tool]
     tried = [
-        (settings, _rates(module, tool, settings) / (lr or 1.0))
+        (settings, _rates(tool, settings) / (lr or 1.0))
         for settings in module.candidates(parts, lr)
     ]
     if not tried:
@@ -143,9 +163,9 @@ def _best(
     return min(tried, key=lambda pair: _distance(schedule.eta, pair[1], parts.final))
 
 
-def _rates(module: ModuleType, tool: str, settings: Mapping[str, Any]) -> Float:
-    rates: Float = module.learning_rates(Settings(tool, settings, module.SETTINGS), None)
-    return rates
+def _rates(tool: str, settings: Mapping[str, Any]) -> Float:
+    module = _WRITTEN[tool]
+    return module.learning_rates(Settings(tool, settings, module.SETTINGS), None)
 
 
 def _differ(eta: Float, rates: Float) -> NDArray[np.bool_]:
@@ -187,7 +207,7 @@ def _worst(eta: Float, rates: Float) -> str:
     return f"step {worst + 1} has {rates[worst]:.6g} of the peak instead of {eta[worst]:.6g}"
 
 
-def _no_such_decay(parts: Phases, module: ModuleType) -> str:
+def _no_such_decay(parts: Phases, module: WritableTool) -> str:
     shapes = ", ".join(module.WRITES)
     near = f"the nearest is {_nearest(parts, module.WRITES)!r}; "
     return (
@@ -198,7 +218,7 @@ def _no_such_decay(parts: Phases, module: ModuleType) -> str:
 
 def _too_far(schedule: Schedule, rates: Float, parts: Phases, tool: str, lr: float | None) -> str:
     """Say what is wrong with the nearest settings, and what to do."""
-    eta, title = schedule.eta, _TOOLS[tool].TITLE
+    eta, title = schedule.eta, _WRITTEN[tool].TITLE
     advice = [f"{title} has no settings for it: with the nearest, {_worst(eta, rates)}"]
     if np.flatnonzero(_differ(eta, rates)).max() < parts.warmup:
         advice.append(f"for warmup_start={rates[0]:.6g} there are some")
@@ -223,7 +243,7 @@ def _nearest(parts: Phases, shapes: Iterable[str]) -> str:
 def _again(schedule: Schedule, tool: str, lr: float | None) -> str:
     """The settings that a schedule was made from, at another peak if one is given."""
     params = schedule.params
-    module = _TOOLS[tool]
+    module = _WRITTEN[tool]
     settings = dict(params["config"])
     if lr is not None:
         settings = {module.ABSOLUTE[0]: 1.0} | settings

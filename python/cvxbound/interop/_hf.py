@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 TITLE = "Hugging Face TrainingArguments"
 FORMAT = "python"
-GROUPS = ()
-ABSOLUTE = ("learning_rate", "lr_end", "min_lr")
-SETTINGS = (
+GROUPS: tuple[str, ...] = ()
+ABSOLUTE: tuple[str, ...] = ("learning_rate", "lr_end", "min_lr")
+SETTINGS: tuple[str, ...] = (
     "learning_rate",
     "lr_scheduler_type",
     "lr_scheduler_kwargs",
@@ -34,7 +34,7 @@ SETTINGS = (
     "max_steps",
 )
 SHAPES = ("linear", "cosine", "1-sqrt")
-WRITES = (*SHAPES, "inverse_sqrt")
+WRITES: tuple[str, ...] = (*SHAPES, "inverse_sqrt")
 _FOLLOW_LOSSES = ("reduce_lr_on_plateau", "greedy")
 
 

@@ -18,9 +18,9 @@ from ._settings import Settings
 
 TITLE = "MaxText"
 FORMAT = "yaml"
-GROUPS = ()
-ABSOLUTE = ("learning_rate",)
-SETTINGS = (
+GROUPS: tuple[str, ...] = ()
+ABSOLUTE: tuple[str, ...] = ("learning_rate",)
+SETTINGS: tuple[str, ...] = (
     "steps",
     "learning_rate",
     "lr_schedule_type",
@@ -31,7 +31,7 @@ SETTINGS = (
     "wsd_decay_style",
 )
 SHAPES = ("linear", "cosine")
-WRITES = SHAPES
+WRITES: tuple[str, ...] = SHAPES
 
 
 def learning_rates(settings: Settings, asked: int | None) -> Float:

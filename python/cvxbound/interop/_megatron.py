@@ -15,9 +15,11 @@ from ._curves import decay, line
 from ._phases import Phases, absolute
 from ._settings import Settings
 
-GROUPS = ()
-ABSOLUTE = ("lr", "min_lr", "lr_warmup_init")
-SETTINGS = (
+TITLE = "Megatron-LM"
+FORMAT = "flags"
+GROUPS: tuple[str, ...] = ()
+ABSOLUTE: tuple[str, ...] = ("lr", "min_lr", "lr_warmup_init")
+SETTINGS: tuple[str, ...] = (
     "train_iters",
     "train_samples",
     "global_batch_size",
@@ -41,9 +43,7 @@ SHAPES = {
     "minus_sqrt": "1-sqrt",
     "exponential": "exponential",
 }
-WRITES = (*SHAPES.values(), "inverse_sqrt")
-FORMAT = "flags"
-TITLE = "Megatron-LM"
+WRITES: tuple[str, ...] = (*SHAPES.values(), "inverse_sqrt")
 
 
 def learning_rates(settings: Settings, asked: int | None) -> Float:

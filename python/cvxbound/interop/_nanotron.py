@@ -12,8 +12,9 @@ from .._arrays import Float
 from ._curves import decay, line
 from ._settings import Settings
 
-GROUPS = ("learning_rate_scheduler", "tokens")
-SETTINGS = (
+TITLE = "nanotron"
+GROUPS: tuple[str, ...] = ("learning_rate_scheduler", "tokens")
+SETTINGS: tuple[str, ...] = (
     "learning_rate",
     "lr_warmup_steps",
     "lr_warmup_style",

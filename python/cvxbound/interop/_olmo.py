@@ -19,9 +19,9 @@ from ._settings import Settings
 
 TITLE = "OLMo-core"
 FORMAT = "assignments"
-GROUPS = ("scheduler", "optim", "trainer")
-ABSOLUTE = ("lr", "warmup_min_lr", "decay_min_lr", "start_lr", "end_lr")
-SETTINGS = (
+GROUPS: tuple[str, ...] = ("scheduler", "optim", "trainer")
+ABSOLUTE: tuple[str, ...] = ("lr", "warmup_min_lr", "decay_min_lr", "start_lr", "end_lr")
+SETTINGS: tuple[str, ...] = (
     "type",
     "lr",
     "max_steps",
@@ -55,7 +55,7 @@ CLASSES = {
     "cos_with_warmup_and_linear_decay": "CosWithWarmupAndLinearDecay",
     "composable": "ComposableScheduler",
 }
-WRITES = ("linear", "cosine", "inverse_sqrt")
+WRITES: tuple[str, ...] = ("linear", "cosine", "inverse_sqrt")
 _NAMES = {theirs: name for name, theirs in CLASSES.items()}
 _LINES = {Form.CONSTANT: "linear", Form.LINEAR: "linear", Form.COSINE: "cosine"}
 

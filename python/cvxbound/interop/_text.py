@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
+import tomllib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _olmo, _torchtitan
+from ._tools import WritableTool
 
 
-def write(tool: Any, settings: Mapping[str, Any], comments: list[str]) -> str:
+def write(tool: WritableTool, settings: Mapping[str, Any], comments: list[str]) -> str:
     """Settings below comments; each ends a line."""
     lines = [f"# {comment}" for comment in comments]
-    return "\n".join([*lines, *_WRITERS[tool.FORMAT](settings)]) + "\n"
+    return "\n".join([*lines, *_LANGUAGES[tool.FORMAT].write(settings)]) + "\n"
 
 
-def read(tool: Any, text: str) -> dict[str, Any]:
+def read(tool: WritableTool, text: str) -> dict[str, Any]:
     """The settings that `write` wrote, or that somebody else did in the same language."""
-    return _READERS[tool.FORMAT](text)
+    return _LANGUAGES[tool.FORMAT].read(text)
+
+
+def form(tool: WritableTool) -> str:
+    """What the text of a tool's settings looks like."""
+    return _LANGUAGES[tool.FORMAT].form
 
 
 def _write_flags(settings: Mapping[str, Any]) -> list[str]:
@@ -47,6 +55,15 @@ def _read_flags(text: str) -> dict[str, Any]:
     return found
 
 
+def _read_dotted(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        if "--" not in text:
+            raise
+        return _read_flags(text)
+
+
 def _write_yaml(settings: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {_plain(value)}" for name, value in settings.items()]
 
@@ -56,8 +73,14 @@ def _plain(value: Any) -> str:
 
 
 def _read_yaml(text: str) -> dict[str, Any]:
-    rows = (line.partition("#")[0].partition(":") for line in text.splitlines())
-    return {name.strip(): _literal(value.strip(" '\"")) for name, colon, value in rows if colon}
+    """Lines of a file, or the words of a command line."""
+    found: dict[str, Any] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        bare = line.partition("#")[0]
+        row = re.match(r"\s*(\w+)\s*:(.*)", bare)
+        for name, value in [row.groups()] if row else re.findall(r"(\w+)=(\S+)", bare):
+            found[name] = _literal(value.strip(" '\""))
+    return found
 
 
 def _write_python(settings: Mapping[str, Any]) -> list[str]:
@@ -114,17 +137,22 @@ def _literal(text: str) -> Any:
         return text
 
 
-_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
-    "flags": _write_flags,
-    "dotted flags": _write_dotted,
-    "yaml": _write_yaml,
-    "python": _write_python,
-    "assignments": _write_assignments,
-}
-_READERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "flags": _read_flags,
-    "dotted flags": _read_flags,
-    "yaml": _read_yaml,
-    "python": _read_python,
-    "assignments": _read_assignments,
+class _Language(NamedTuple):
+    form: str  # what it looks like, for messages
+    write: Callable[[Mapping[str, Any]], list[str]]
+    read: Callable[[str], dict[str, Any]]
+
+
+_LANGUAGES: Mapping[str, _Language] = {
+    "flags": _Language("flags (--lr 3e-4)", _write_flags, _read_flags),
+    "dotted flags": _Language(
+        "TOML ([lr_scheduler] above warmup_steps = 50) or flags (--lr_scheduler.warmup_steps 50)",
+        _write_dotted,
+        _read_dotted,
+    ),
+    "yaml": _Language("YAML (steps: 100) or a command line (steps=100)", _write_yaml, _read_yaml),
+    "python": _Language("arguments of Python (max_steps=100,)", _write_python, _read_python),
+    "assignments": _Language(
+        "assignments of Python (scheduler = WSD(warmup=50))", _write_assignments, _read_assignments
+    ),
 }

@@ -17,9 +17,9 @@ from ._settings import Settings
 
 TITLE = "torchtitan"
 FORMAT = "dotted flags"
-GROUPS = ("lr_scheduler", "training", "optimizer")
-ABSOLUTE = ("lr",)
-SETTINGS = (
+GROUPS: tuple[str, ...] = ("lr_scheduler", "training", "optimizer")
+ABSOLUTE: tuple[str, ...] = ("lr",)
+SETTINGS: tuple[str, ...] = (
     "lr",
     "steps",
     "warmup_steps",
@@ -29,7 +29,7 @@ SETTINGS = (
     "min_lr_factor",
 )
 SHAPES = {"linear": "linear", "sqrt": "1-sqrt", "cosine": "cosine"}
-WRITES = tuple(SHAPES.values())
+WRITES: tuple[str, ...] = tuple(SHAPES.values())
 IN_GROUP = {"steps": "training.steps"} | {
     name: f"lr_scheduler.{name}" for name in SETTINGS if name not in ("lr", "steps")
 }
