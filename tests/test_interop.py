@@ -238,6 +238,67 @@ def test_olmo_periods_each_have_a_decay():
     check(from_config("olmo", cfg, 30, last_step="given"), rates)
 
 
+def test_olmo_starts_within_a_decay_that_is_longer_than_the_run():
+    cfg = {"type": "wsd", "warmup": 0, "decay": 900, "lr": LR}
+    check(from_config("olmo", cfg, 100), [LR * (100 - t) / 900 for t in range(1, 101)])
+
+
+def test_olmo_has_names_of_modules_and_members_of_enumerations_in_its_text():
+    text = "lr = 3e-4\nscheduler = optim.WSD(units=SchedulerUnits.steps, warmup=10, decay=20)\n"
+    found = from_config("olmo", text, 100)
+    assert found.params["config"] == {
+        "lr": 3e-4,
+        "type": "wsd",
+        "units": "steps",
+        "warmup": 10,
+        "decay": 20,
+    }
+
+
+STAGE = {"duration": 5, "end_lr_fraction": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("cfg", "message"),
+    [
+        ({"stages": 5}, "olmo: stages must be a list, got 5"),
+        ({"stages": []}, "olmo: stages is needed"),
+        ({"stages": [STAGE, 5]}, "stage 2 of olmo: expected a mapping of its settings"),
+        ({"stages": [STAGE, {"end_lr": 0}]}, "stage 2 of olmo: duration is needed"),
+        ({"stages": [{"duration": 5}]}, "stage 1 of olmo: one of end_lr and end_lr_fraction is"),
+        ({"stages": [STAGE | {"duration": "x"}]}, "stage 1 of olmo: duration must be a number"),
+        ({"stages": [STAGE | {"shape": "exp"}]}, "unknown shape of stage 1 of olmo 'exp'"),
+        (
+            {"stages": [STAGE], "override_decay": {"duration": 3, "end_lr": 0}},
+            "override_decay of olmo: start is needed",
+        ),
+        ({"type": "wsds", "period_lengths": "abc"}, "period_lengths must be a list, got 'abc'"),
+        ({"type": "wsds", "period_lengths": ["a"]}, "period_lengths must be a number.*got 'a'"),
+        ({"type": "wsds", "period_lengths": [2.5]}, "must be a number of steps, got 2.5"),
+        ({"type": "wsds"}, "period_lengths is needed"),
+        (
+            {"type": "wsds", "period_lengths": [9, 9], "period_lr_multipliers": [1.0]},
+            "there are 1 period_lr_multipliers for 2 period_lengths",
+        ),
+        (
+            {"type": "wsds", "period_lengths": [9, 9], "warmup": 5, "decay": 5},
+            "period 1 has 9 steps, of which warm-up and decay need 10",
+        ),
+        (
+            {"type": "wsds", "period_lengths": [99, 4], "warmup": 5, "decay": 5},
+            "period 2 has 4 steps, of which warm-up and decay need 5",
+        ),
+        ({"type": "wsd", "warmup": "many"}, "warmup must be a number from 0 on, got 'many'"),
+        ({"type": "wsd", "warmup_fraction": 5}, "warmup_fraction must be at most 1, got 5"),
+        ("scheduler = WSD(warmup=W)", "expected a number, a string or such, got W; expected assig"),
+    ],
+)
+def test_settings_of_olmo_that_make_no_schedule(cfg, message):
+    cfg = cfg if isinstance(cfg, str) else {"type": "composable"} | cfg
+    with pytest.raises((TypeError, ValueError), match=message):
+        from_config("olmo", cfg, 100)
+
+
 HF = {
     "linear": (lambda x: 1 - x, {}),
     "cosine": (RATES["cosine"], {}),

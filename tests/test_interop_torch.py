@@ -293,6 +293,7 @@ HF = [
         for decay in ("linear", "cosine", "1-sqrt")
         for low in (0.0, 0.1)
     ),
+    ("warmup_stable_decay", {"num_decay_steps": 2 * T, "decay_type": "linear"}),  # starts within it
     ("warmup_stable_decay", {"num_decay_steps": 200, "warmup_type": "cosine"}),
     ("warmup_stable_decay", {"num_decay_steps": 200, "warmup_type": "1-sqrt"}),
     ("warmup_stable_decay", {"num_decay_steps": 200, "num_stable_steps": 500, "num_cycles": 0.8}),

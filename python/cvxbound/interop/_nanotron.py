@@ -12,7 +12,6 @@ from .._arrays import Float
 from ._curves import decay, line
 from ._settings import Settings
 
-TITLE = "nanotron"
 GROUPS: tuple[str, ...] = ("learning_rate_scheduler", "tokens")
 SETTINGS: tuple[str, ...] = (
     "learning_rate",

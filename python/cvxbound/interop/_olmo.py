@@ -75,13 +75,15 @@ class _Given:
 
     def length(self, what: str, of: int, default: float | None = None) -> int:
         """Of the warm-up or the decay, in steps; a fraction is rounded to the nearest."""
-        steps = self.settings.get(what, self.settings.get(f"{what}_steps"))
-        if steps is not None:
-            return int(steps)
-        share = self.settings.get(f"{what}_fraction", default)
-        if share is None:
+        for name in (what, f"{what}_steps"):
+            if self.settings.get(name) is not None:
+                return self.settings.count(name)
+        if self.settings.get(f"{what}_fraction", default) is None:
             raise self.settings.error(f"one of {what} and {what}_fraction is needed")
-        return round(of * float(share))
+        share = self.settings.number(f"{what}_fraction", default)
+        if share > 1:
+            raise self.settings.error(f"{what}_fraction must be at most 1, got {share}")
+        return round(of * share)
 
     def ramp(self, t: Float, warmup: int, top: float) -> Float:
         """The warm-up, which goes on after its end."""
@@ -121,11 +123,21 @@ def _wsd(given: _Given, t: Float) -> Float:
 
 
 def _wsds(given: _Given, t: Float) -> Float:
-    periods = [int(each) for each in given.settings.get("period_lengths", ())]
-    if not periods:
-        raise given.settings.error("period_lengths is needed")
-    peaks = given.settings.get("period_lr_multipliers") or [1.0] * len(periods)
+    periods = given.settings.counts("period_lengths")
+    peaks = [1.0] * len(periods)
+    if given.settings.get("period_lr_multipliers") is not None:
+        peaks = given.settings.numbers("period_lr_multipliers")
+    if len(peaks) != len(periods):
+        raise given.settings.error(
+            f"there are {len(peaks)} period_lr_multipliers for {len(periods)} period_lengths"
+        )
     warmup = given.length("warmup", periods[0])
+    for number, period in enumerate(periods, 1):
+        needed = given.length("decay", period) + (warmup if number == 1 else 0)
+        if needed > period:
+            raise given.settings.error(
+                f"period {number} has {period} steps, of which warm-up and decay need {needed}"
+            )
     rates = np.full(t.size, given.bottom)
     end = sum(periods)
     for period, peak in zip(reversed(periods), reversed(peaks), strict=True):
@@ -178,34 +190,45 @@ def _inverse_sqrt(given: _Given, t: Float) -> Float:
 
 def _composable(given: _Given, t: Float) -> Float:
     rates = _staged(given, t)
-    late = given.settings.get("override_decay")
-    if late is None:
+    if given.settings.get("override_decay") is None:
         return rates
-    begin = int(late["start"])
+    late = _part("override_decay of olmo", given.settings.get("override_decay"))
+    begin = late.count("start")
     start = float(_staged(given, np.array([float(begin)]))[0])
-    end = _level(given, late, "end", start)
-    shape = str(late.get("shape", "linear"))
-    fall = decay(t - begin, int(late["duration"]), shape, start, end)
-    return np.where(t >= begin, fall, rates)
+    return np.where(t >= begin, _fall(given, late, t - begin, start), rates)
 
 
 def _staged(given: _Given, t: Float) -> Float:
     rates = np.full(t.size, given.lr)
     begin, level = 0, given.lr
-    for stage in given.settings.get("stages", ()):
-        start, duration = _level(given, stage, "start", level), int(stage["duration"])
-        level = _level(given, stage, "end", level)
-        fall = decay(t - begin, duration, str(stage.get("shape", "linear")), start, level)
-        rates = np.where(t >= begin, fall, rates)
-        begin += duration
+    for number, each in enumerate(given.settings.sequence("stages"), 1):
+        stage = _part(f"stage {number} of olmo", each)
+        start = _level(given, stage, "start", level)
+        rates = np.where(t >= begin, _fall(given, stage, t - begin, start), rates)
+        begin, level = begin + stage.count("duration"), _level(given, stage, "end")
     return rates
 
 
-def _level(given: _Given, stage: Mapping[str, Any], which: str, default: float) -> float:
-    if stage.get(f"{which}_lr") is not None:
-        return float(stage[f"{which}_lr"])
-    share = stage.get(f"{which}_lr_fraction")
-    return default if share is None else given.lr * float(share)
+def _part(name: str, given: Mapping[str, Any]) -> Settings:
+    """The settings of a stage, or of the decay that takes its place."""
+    ends = ("start_lr", "start_lr_fraction", "end_lr", "end_lr_fraction")
+    return Settings(name, given, ("start", "duration", "shape", *ends))
+
+
+def _fall(given: _Given, part: Settings, done: Float, start: float) -> Float:
+    shape = part.choice("shape", ("linear", "cosine"), "linear")
+    return decay(done, part.count("duration"), shape, start, _level(given, part, "end"))
+
+
+def _level(given: _Given, part: Settings, which: str, default: float | None = None) -> float:
+    """The learning rate at the start or the end."""
+    if part.get(f"{which}_lr") is not None:
+        return part.number(f"{which}_lr")
+    if part.get(f"{which}_lr_fraction") is not None:
+        return given.lr * part.number(f"{which}_lr_fraction")
+    if default is None:
+        raise part.error(f"one of {which}_lr and {which}_lr_fraction is needed")
+    return default
 
 
 _FORMULAS: Mapping[str, Callable[[_Given, Float], Float]] = {

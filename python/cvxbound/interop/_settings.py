@@ -66,15 +66,36 @@ class Settings:
         value = self.get(name, default)
         if value is None:
             raise self.error(f"{name} is needed")
-        if isinstance(value, str):
-            value = _number(value)
-        if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-            raise self.error(f"{name} must be a number from 0 on, got {self.used.get(name)!r}")
-        return value if isinstance(value, int) else float(value)
+        return self._number(name, value)
 
     def count(self, name: str, default: int | None = None) -> int:
         """A number of steps."""
-        value = self.number(name, default)
+        return self._count(name, self.number(name, default))
+
+    def sequence(self, name: str) -> list[Any]:
+        """A list of one thing or more."""
+        value = self.get(name, [])
+        if not isinstance(value, (list, tuple)):
+            raise self.error(f"{name} must be a list, got {value!r}")
+        if not value:
+            raise self.error(f"{name} is needed")
+        return list(value)
+
+    def numbers(self, name: str) -> list[float]:
+        """A list of finite numbers that are not negative."""
+        return [self._number(name, each) for each in self.sequence(name)]
+
+    def counts(self, name: str) -> list[int]:
+        """A list of numbers of steps."""
+        return [self._count(name, each) for each in self.numbers(name)]
+
+    def _number(self, name: str, given: Any) -> float:
+        value = _parsed(given) if isinstance(given, str) else given
+        if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+            raise self.error(f"{name} must be a number from 0 on, got {given!r}")
+        return value if isinstance(value, int) else float(value)
+
+    def _count(self, name: str, value: float) -> int:
         if value != int(value):
             raise self.error(f"{name} must be a number of steps, got {value}")
         return int(value)
@@ -106,7 +127,7 @@ def _flat(given: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[st
             yield name, value
 
 
-def _number(text: str) -> Any:
+def _parsed(text: str) -> Any:
     try:
         return float(text)
     except ValueError:

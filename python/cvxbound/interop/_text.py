@@ -120,14 +120,22 @@ def _read_assignments(text: str) -> dict[str, Any]:
 
 
 def _object(node: ast.expr) -> Any:
-    """A literal, or a call as the mapping of its arguments; its name is their `type`."""
+    """A literal; a member of an enumeration by its name, which OLMo-core has as its value too.
+
+    A call is the mapping of its arguments; the name of what is called is their `type`.
+    """
     if isinstance(node, ast.Call):
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        name = ast.unparse(node.func).rpartition(".")[2]
         inner = {str(each.arg): _object(each.value) for each in node.keywords}
         return inner if name in ("dict", "ComposableSchedulerStage") else {"type": name} | inner
     if isinstance(node, ast.List):
         return [_object(each) for each in node.elts]
-    return ast.literal_eval(node)
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"expected a number, a string or such, got {ast.unparse(node)}") from None
 
 
 def _literal(text: str) -> Any:

@@ -13,7 +13,6 @@ from ._settings import Settings
 class Tool(Protocol):
     """A module that makes learning rates of a tool's settings."""
 
-    TITLE: str  # what the tool is called
     SETTINGS: tuple[str, ...]  # the names that bear on learning rates
     GROUPS: tuple[str, ...]  # those that the tool has them in
 
@@ -24,6 +23,7 @@ class Tool(Protocol):
 class WritableTool(Tool, Protocol):
     """A module that also finds settings for a schedule, and has a language for both."""
 
+    TITLE: str  # what its text is headed by
     FORMAT: str  # the language of its settings as text
     ABSOLUTE: tuple[str, ...]  # the settings that are learning rates, first that of the peak
     WRITES: tuple[str, ...]  # the shapes of decays that it has settings for
