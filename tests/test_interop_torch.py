@@ -6,6 +6,7 @@ import importlib.util
 import io
 import pickle
 import sys
+import threading
 import types
 import warnings
 
@@ -145,6 +146,21 @@ def test_an_object_that_counts_its_calls_is_left_as_it_is():
     found = from_torch(scheduler, 4, last_step="given")
     np.testing.assert_allclose(found.eta, [1, 1 / 2, 1 / 3, 1 / 4])
     assert factor.calls == []
+
+
+class Trainer:
+    """What a method belongs to, and cannot be copied."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def factor(self, step):
+        return 1 - step / 4
+
+
+def test_a_method_is_called_where_it_is():
+    scheduler = lr_scheduler.LambdaLR(new_optimizer(), Trainer().factor)
+    assert from_torch(scheduler, 4, last_step="given").eta.tolist() == [1, 0.75, 0.5, 0.25]
 
 
 # --- to PyTorch ----------------------------------------------------------------------------------

@@ -89,6 +89,14 @@ class Schedule:
             `optimizer` is not one of PyTorch.
         ValueError
             `lr` is needed, or has another length than the groups; an argument is out of its range.
+
+        Examples
+        --------
+        >>> import torch  # doctest: +SKIP
+        >>> from cvxbound.schedules import wsd
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # doctest: +SKIP
+        >>> scheduler = wsd(1000).to_torch(optimizer)  # doctest: +SKIP
+        >>> longer = wsd(2000).to_torch(optimizer, 1e-3, done=500)  # doctest: +SKIP
         """
         from .interop._torch import to_torch
 
