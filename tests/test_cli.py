@@ -547,7 +547,7 @@ def test_errors(refuse, code, argv, told):
     [
         ("", ["the file is empty"]),
         ("step,lr\n", ["no rows"]),
-        ("step,lr,loss\n1,0.1,3\n2,0.1", ["line 3", "still being written"]),
+        ("step,lr,loss\n1,0.1,3\n2,0.1\n", ["line 3", "2 fields where the header has 3"]),
         ("step,rate\n1,0.1\n", ["--lr-column", "'rate'"]),
         ("when,lr\n1,0.1\n", ["--step-column", "'when'"]),
         ("step,a/lr,b/lr\n1,0.1,0.1\n", ["--lr-column 'a/lr'"]),
@@ -555,7 +555,8 @@ def test_errors(refuse, code, argv, told):
         ("step,lr\n1,0\n", ["no learning rate is positive"]),
         ("step,lr\n1,-0.1\n", ["line 2", "'lr'"]),
         ("step,lr\n1,fast\n", ["line 2", "'fast' is not a number"]),
-        ('{"step": 1, "lr": 0.1}\n{"step": 2, "l', ["line 2", "still being written"]),
+        ('{"step": 1, "lr": 0.1}\n{"step": 2, "l\n', ["line 2", "not valid JSON"]),
+        ('{"step": 1, "l', ["line 1", "still being written"]),
         ("step,lr\n3,0.1\n2,0.1\n", ["only descend", "sort the rows by step"]),
         ("step,lr\n1,0.1\n10000000000,0.1\n", ["tokens or samples", "pass --step-column,"]),
         ("[" * 200_000, ["nested too deeply"]),

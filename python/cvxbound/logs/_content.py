@@ -17,6 +17,7 @@ FORMATS = (
     "Megatron"
 )
 UNFINISHED = "is the file still being written?"
+CUT_OFF = f"the last line, which is cut off, left out: {UNFINISHED}"
 
 
 class Content(NamedTuple):

@@ -6,7 +6,7 @@ import csv
 import io
 
 from .._messages import counted
-from ._content import UNFINISHED, Content
+from ._content import CUT_OFF, Content
 from ._names import listed
 
 
@@ -15,18 +15,20 @@ def csv_content(path: str, text: str) -> Content:
     first_line = text.lstrip("\n").partition("\n")[0]
     delimiter = max(",\t;", key=first_line.count)
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    # Many editors leave the last line end out, but a number that is cut off is a number too.
+    open_ended = not text.rstrip(" \t").endswith("\n")
     lines: list[int] = []
+    notes: list[str] = []
     try:
         header = [name.strip() for name in next(filter(any, rows), [])]
         cells: list[list[str]] = [[] for _ in header]
         for row in filter(any, rows):  # blank lines and rows of commas say nothing
             if len(row) != len(header):
-                place = f"{path}, line {rows.line_num}"
-                hint = "" if any(map(any, rows)) else f"; {UNFINISHED}"
-                raise ValueError(
-                    f"{place}: {counted(len(row), 'field')} where the header has "
-                    f"{len(header)}{hint}"
-                )
+                place, fields = f"{path}, line {rows.line_num}", counted(len(row), "field")
+                if open_ended and len(row) < len(header) and not any(map(any, rows)):
+                    notes.append(CUT_OFF)
+                    break
+                raise ValueError(f"{place}: {fields} where the header has {len(header)}")
             lines.append(rows.line_num)
             for column, cell in zip(cells, row, strict=True):
                 column.append(cell)
@@ -37,6 +39,5 @@ def csv_content(path: str, text: str) -> Content:
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: several columns are called {twice[0]!r}")
-    # Many editors leave the last line end out, but a number that is cut off is a number too.
-    open_ended = not text.rstrip(" \t").endswith("\n")
-    return Content(dict(zip(header, cells, strict=True)), lines, open_ended)
+    columns = dict(zip(header, cells, strict=True))
+    return Content(columns, lines, open_ended and not notes, notes=tuple(notes))

@@ -6,7 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from ._content import UNFINISHED, Content, table_content, transposed
+from ._content import CUT_OFF, UNFINISHED, Content, table_content, transposed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ def json_content(path: str, text: str) -> Content:
 
 def _lines_content(path: str, text: str, decoder: json.JSONDecoder) -> Content:
     lines: list[int] = []
+    notes: list[str] = []
 
     def records() -> Iterator[dict[str, Any]]:
         for line, content in enumerate(io.StringIO(text), start=1):
@@ -40,13 +41,17 @@ def _lines_content(path: str, text: str, decoder: json.JSONDecoder) -> Content:
             try:
                 record = decoder.decode(content)
             except (ValueError, RecursionError) as error:
+                if isinstance(error, json.JSONDecodeError) and not content.endswith("\n"):
+                    notes.append(CUT_OFF)
+                    return
                 raise ValueError(f"{path}, line {line}: {_bad_json(error)}") from None
             if not isinstance(record, dict):
                 raise ValueError(f"{path}, line {line}: expected an object, got {content[:40]!r}")
             lines.append(line)
             yield record
 
-    return Content(transposed(records()), lines)
+    columns = transposed(records())
+    return Content(columns, lines, notes=tuple(notes))
 
 
 def _bad_json(error: ValueError | RecursionError) -> str:
