@@ -150,6 +150,7 @@ def test_rates_between_rows_are_interpolated():
         "every": 3,
         "longest_gap": 4,
         "interpolated": 4,
+        "jumps": 0,
         "assumed": 0,
         "replaced": 0,
         "open_ended": (),
@@ -170,6 +171,21 @@ def test_repr_tells_what_was_made_up(write):
     assert (
         from_log(table([1, 2], [1, 1])).note == "LR of 2 rows, one every step; last step repeated"
     )
+
+
+def test_a_jump_between_rows_holds_until_the_later_one():
+    """Training steps down or starts a stage anew there; decays and warm-ups are lines."""
+    jump = from_log(table([1, 3, 6, 8], [1, 1, 0.3, 0.3]), last_step="given")
+    assert jump.eta.tolist() == [1, 1, 1, 1, 1, 0.3, 0.3, 0.3]
+    assert jump.params["jumps"] == 1
+    assert jump.note.endswith("(one every 2 steps), held across 1 jump until the later row")
+    up = eta(table([1, 3, 5, 7], [0.2, 0.199, 1, 0.999]))
+    np.testing.assert_allclose(up[:5], [0.2, 0.1995, 0.199, 0.199, 1])
+    for rates in ([0, 0.5, 1, 1], [1, 1, 0.5, 0], [1, 1, 0.5], [0, 1, 1], [1, 1, 0.3, 0.2]):
+        step = 2 * np.arange(len(rates)) + 1
+        line = from_log(table(step.tolist(), rates), last_step="given")
+        np.testing.assert_allclose(line.eta, np.interp(np.arange(1, step[-1] + 1), step, rates))
+        assert line.params["jumps"] == 0
 
 
 def test_the_last_step_is_repeated_unless_given():

@@ -51,6 +51,7 @@ from .logs._start import (
     before_the_log,
     between_rows,
     check_length,
+    jumps,
     open_end_note,
     rows_note,
     usual_spacing,
@@ -669,9 +670,10 @@ def from_log(
     -------
     Schedule
         Of as many steps as the last row with a learning rate counts. Between rows the learning rate
-        is interpolated linearly. ``params`` has ``peak``, ``sources``, ``rows``, ``every`` (the
-        median distance of two rows), ``longest_gap``, ``interpolated`` (how many steps are not
-        logged but lie between rows), ``assumed`` (how many come from `warmup` or `first_lr`),
+        is interpolated linearly; across a jump, where it is level before and after, it holds until
+        the later row. ``params`` has ``peak``, ``sources``, ``rows``, ``every`` (the median
+        distance of two rows), ``longest_gap``, ``interpolated`` (how many steps are not logged but
+        lie between rows), ``jumps``, ``assumed`` (how many come from `warmup` or `first_lr`),
         ``replaced`` (how many rows later ones replace), ``open_ended`` (which CSV files have no
         line end after their last row, in which a number may be cut off), ``first_step`` and
         ``last_step``.
@@ -720,6 +722,7 @@ def from_log(
         "every": every,
         "longest_gap": longest,
         "interpolated": logged.size - rates.step.size,
+        "jumps": jumps(rates).size,
         "assumed": assumed.size,
         "replaced": rates.replaced,
         "open_ended": rates.open_ended,
@@ -732,7 +735,7 @@ def from_log(
 def _log_note(params: Mapping[str, Any]) -> str:
     """Say how a schedule was made from its log."""
     rows, every, longest = params["rows"], params["every"], params["longest_gap"]
-    notes = [rows_note(rows, every, longest, params["interpolated"])]
+    notes = [rows_note(rows, every, longest, params["interpolated"], params["jumps"])]
     if params["replaced"]:
         notes.append(f"{counted(params['replaced'], 'row')} replaced by later ones")
     if params["assumed"]:

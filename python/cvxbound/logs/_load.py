@@ -41,6 +41,7 @@ from ._start import (
     before_the_log,
     between_rows,
     check_length,
+    jumps,
     on_line,
     open_end_note,
     rows_note,
@@ -261,7 +262,8 @@ class _Assembly:
     def _note_spacing(self, rates: Series) -> None:
         every, longest = usual_spacing(rates)
         interpolated = int(np.ptp(rates.step)) + 1 - rates.step.size
-        self.notes.append(rows_note(rates.step.size, every, longest, interpolated))
+        held = jumps(rates).size
+        self.notes.append(rows_note(rates.step.size, every, longest, interpolated, held))
         gaps = np.diff(rates.step)
         if longest > _LONG_GAP * every:
             start = rates.step[np.argmax(gaps)]

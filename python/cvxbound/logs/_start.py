@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._splice import Series
 
 MOST_LOGGED = 2**31
+_LEVEL = 0.01  # of a jump: what the rate may change from row to row beside it
 
 
 def check_length(rates: Series) -> None:
@@ -37,8 +38,24 @@ def usual_spacing(rates: Series) -> tuple[int, int]:
 
 
 def between_rows(rates: Series) -> Float:
-    """Return the learning rates from the first row to the last, linear in between."""
-    return np.interp(np.arange(rates.step[0], rates.step[-1] + 1), rates.step, rates.value)
+    """Return the learning rates from the first row to the last.
+
+    Linear between rows, but across a jump: there the earlier one holds until the later row.
+    """
+    steps = np.arange(rates.step[0], rates.step[-1] + 1)
+    found = np.interp(steps, rates.step, rates.value)
+    for row in jumps(rates):
+        first, last = rates.step[row : row + 2] - rates.step[0]
+        found[first:last] = rates.value[row]
+    return found
+
+
+def jumps(rates: Series) -> Int:
+    """Return the rows after which the rate jumps: it is level before that and after it."""
+    change = np.abs(np.diff(rates.value))
+    around = np.concatenate([[np.inf], change, [np.inf]])
+    beside = np.maximum(around[:-2], around[2:])
+    return np.flatnonzero((beside < _LEVEL * change) & (np.diff(rates.step) > 1))
 
 
 def on_line(rates: Series, row: int, at: Int) -> Float:
@@ -49,13 +66,14 @@ def on_line(rates: Series, row: int, at: Int) -> Float:
     return line
 
 
-def rows_note(rows: int, every: int, longest: int, interpolated: int) -> str:
+def rows_note(rows: int, every: int, longest: int, interpolated: int, jumps: int) -> str:
     """Say how many rows the learning rates are from."""
     if not interpolated:
         return f"LR of {counted(rows, 'row')}, one every step"
     spacing = spacing_note(every)
     spacing += f", longest gap {longest}" * (longest > 2 * every)
-    return f"LR interpolated linearly between {rows} rows ({spacing})"
+    held = f", held across {counted(jumps, 'jump')} until the later row" if jumps else ""
+    return f"LR interpolated linearly between {rows} rows ({spacing}){held}"
 
 
 def spacing_note(every: int) -> str:
