@@ -170,6 +170,22 @@ def test_terms_whose_last_step_is_free_in_high_precision(kind, gamma, steps):
         assert slope("gamma") == pytest.approx(exact, rel=1e-10, abs=1e-11 * np.abs(weights).max())
 
 
+def test_terms_whose_last_step_hardly_counts():
+    """Norms of many decades: the best last step is told by few digits of the bound, or by none."""
+    eta, norm = np.array([1.07, 1.03, 0.28, 0.71]), np.array([17, 450, 9.9, 0.006])
+    choice = _autodiff.Choice("last", "free", [4])
+
+    def noise(eta, norm):
+        return exact_terms(eta, norm, 4, None, "last", "free")[1]
+
+    exact = differences_of(noise, eta, norm, "eta")
+    weights = np.zeros(1), np.ones(1)
+    found = _autodiff.terms_slope(*weights, eta, None, norm, choice, "eta")
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-4 * np.abs(exact).max())
+    with pytest.raises(ValueError, match="almost any last step is as good"):
+        _autodiff.terms_slope(*weights, eta, None, norm * [1, 40, 1, 1], choice, "eta")
+
+
 @pytest.mark.parametrize("kind", ["last", "tight"])
 @pytest.mark.parametrize("name", ["wsd", "random", "zeros"])
 def test_one_horizon_in_high_precision(kind, name):

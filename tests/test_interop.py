@@ -596,6 +596,29 @@ def test_a_table_that_is_known():
     assert "learning_rate=0.5" in table.to_config("hf", 0.5)
 
 
+def test_a_length_that_was_asked_for_is_exported():
+    asked = from_config("hf", {"lr_scheduler_type": "cosine", "warmup_steps": W}, steps=T)
+    again = from_config("hf", asked.to_config("hf"))
+    np.testing.assert_allclose(again.eta[:-1], asked.eta[:-1], rtol=0, atol=1e-9)
+    cut = from_config("megatron", "--train-iters 1000 --lr 1 --lr-decay-style cosine", steps=500)
+    with pytest.raises(ValueError, match="table of learning rates"):
+        cut.to_config("megatron")
+
+
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        ("torchtitan", "[training]\nsteps = true\n"),
+        ("torchtitan", "[training\nsteps = 1 # --a"),
+        ("megatron", "--train-iters --lr 1"),
+        ("maxtext", "steps: abc\nlearning_rate: 1"),
+    ],
+)
+def test_a_length_that_is_no_number(tool, text):
+    with pytest.raises(ValueError, match=tool):
+        from_config(tool, text)
+
+
 def test_text_of_a_launch_script():
     script = f"torchrun train.py \\\n  --num-layers 12 \\\n  --lr {LR} --train-iters 10 # short\n"
     found = from_config("megatron", script + "  --lr-decay-style constant --bf16 --seed 1")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cvxbound import logs
+from cvxbound.schedules import from_log
 
 
 def one(source, **options):
@@ -60,6 +61,7 @@ def test_errors_name_the_run_of_an_export(write):
     ("whole", "cut"),
     [
         ("step,lr,loss\n1,0.1,3\n2,0.1,2\n", "3,0."),
+        ("step,lr,loss\n1,0.1,3\n2,0.1,2\n", "3,0.1,2.5e"),
         ("step\tlr\tloss\n1\t0.1\t3\n2\t0.1\t2\n", "3"),
         (
             '{"step": 1, "lr": 0.1, "loss": 3}\n{"step": 2, "lr": 0.1, "loss": 2}\n',
@@ -73,6 +75,7 @@ def test_a_last_line_that_is_cut_off_is_left_out(write, whole, cut):
     assert (run.lr.tolist(), run.loss.tolist()) == (known.lr.tolist(), known.loss.tolist())
     assert any("the last line, which is cut off, left out" in note for note in run.notes)
     assert not any("cut off" in note for note in known.notes)
+    assert "is the file still being written?" in from_log(write(whole + cut)).note
     with pytest.raises(ValueError, match=r"line (3|4)"):  # in the middle it is damage
         logs.load(write(whole + cut + "\n" + whole.splitlines()[-1] + "\n"))
 

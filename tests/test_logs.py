@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cvxbound import logs
-from cvxbound.schedules import constant, from_log, linear, wsd
+from cvxbound.schedules import constant, cosine, from_log, linear, wsd
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real_logs = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real logs in {DATA}")
@@ -186,6 +186,30 @@ def test_a_jump_between_rows_holds_until_the_later_one():
         line = from_log(table(step.tolist(), rates), last_step="given")
         np.testing.assert_allclose(line.eta, np.interp(np.arange(1, step[-1] + 1), step, rates))
         assert line.params["jumps"] == 0
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [1, *range(1000, 10001, 1000), 10001],  # a last row of its own
+        [1, 2, *range(500, 10001, 500)],  # the first rows are close together
+        [*range(1, 11), *range(1000, 10001, 1000)],
+        [*range(1, 9002, 500), 9500, 9999, 10000],
+    ],
+)
+def test_a_ramp_in_one_gap_is_no_jump(steps):
+    made = linear(10001, warmup=500).eta[np.array(steps) - 1]
+    made = np.where(np.array(steps) < 9000, np.minimum(made * 2, 1), made)
+    log = from_log(table(steps, made.tolist()), last_step="given", peak=1)
+    assert log.params["jumps"] == 0
+    np.testing.assert_allclose(log.eta, np.interp(np.arange(1, steps[-1] + 1), steps, made))
+
+
+def test_rounded_text_has_no_jumps():
+    for steps, digits in ((30_000, 5), (30_000, 6)):
+        step = np.arange(1, steps + 1, 100)
+        rates = np.round(3e-4 * cosine(steps).eta[step - 1], digits)
+        assert from_log(table(step.tolist(), rates.tolist())).params["jumps"] == 0
 
 
 def test_the_last_step_is_repeated_unless_given():

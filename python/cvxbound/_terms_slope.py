@@ -9,7 +9,7 @@ That rho is where d Omega / d rho = 0, so a step moves it by minus the derivativ
 by rho, over d^2 Omega / d rho^2. As functions of log rho, bounds and their derivatives by steps are
 analytic in the strip |Im| < pi: they are rational in rho, with poles where some R_k is zero, which
 only a rho on the negative axis brings about. So their values at Chebyshev nodes differentiate them
-to all digits, whatever the schedule.
+to rounding, whatever the schedule.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _NODES = 14
 _HALF_WIDTH = 0.5  # of the interval of log rho: the polynomial's error is about (4 pi)^-14
 _ROUNDS = 2  # of Newton: from the digits that the search finds to all, and once more for the bend
 _LONGEST_STEP = 0.05  # of Newton, in log rho; a longer one is none that polishes
-_FLAT = 1e-9
+_FLAT = 1e-13  # of the parts of a first derivative: a second one that is rounding
+_CURVED = 1e-10  # one that is known to four digits
 
 
 def fixed_slope(
@@ -144,8 +145,13 @@ class _Free(NamedTuple):
 
         for _ in range(_ROUNDS):
             bend = _derivative(slope)
-            is_curved = self.is_wanted & (bend > _FLAT * abs(of_rho) / np.sqrt(square))
-            bend = np.where(is_curved, bend, np.inf)
+            size = abs(of_rho) / np.sqrt(square)
+            if (self.is_wanted & (bend > _FLAT * size) & (bend < _CURVED * size)).any():
+                raise ValueError(
+                    "distance and noise alone have no derivative here that double precision can "
+                    "tell: almost any last step is as good; give gamma, or differentiate the bound"
+                )
+            bend = np.where(self.is_wanted & (bend > _FLAT * size), bend, np.inf)
             step = -slope(0.0) / bend
             rho = rho * np.exp(np.where(abs(step) < _LONGEST_STEP, step, 0.0))
         return rho, bend

@@ -133,7 +133,7 @@ def to_config(schedule: Schedule, tool: str, lr: float | None = None) -> str:
         raise did_you_mean(tool, _WRITTEN, "tool to export to")
     module = _WRITTEN[tool]
     lr = None if lr is None else positive_scalar(lr, "lr")
-    if schedule.params.get("tool") == tool:
+    if schedule.params.get("tool") == tool and _say_all(schedule, tool):
         return _again(schedule, tool, lr)
     if not is_of_family(schedule):
         lr = schedule.params.get("peak") if lr is None else lr
@@ -220,7 +220,7 @@ def _too_far(schedule: Schedule, rates: Float, parts: Phases, tool: str, lr: flo
     """Say what is wrong with the nearest settings, and what to do."""
     eta, title = schedule.eta, _WRITTEN[tool].TITLE
     advice = [f"{title} has no settings for it: with the nearest, {_worst(eta, rates)}"]
-    if np.flatnonzero(_differ(eta, rates)).max() < parts.warmup:
+    if not _differ(eta, rates)[parts.warmup :].any():
         advice.append(f"for warmup_start={rates[0]:.6g} there are some")
     if lr is None and not _distance(eta, _best(schedule, parts, tool, 1.0)[1], parts.final)[0]:
         advice.append("with lr there are some")
@@ -238,6 +238,14 @@ def _nearest(parts: Phases, shapes: Iterable[str]) -> str:
         if shape != "inverse_sqrt"
     }
     return min(left, key=lambda shape: float(np.abs(left[shape] - ours).max()))
+
+
+def _say_all(schedule: Schedule, tool: str) -> bool:
+    """Whether the settings that a schedule was made from say how long it is."""
+    try:
+        return _rates(tool, schedule.params["config"]).size == schedule.eta.size
+    except ValueError:
+        return False
 
 
 def _again(schedule: Schedule, tool: str, lr: float | None) -> str:

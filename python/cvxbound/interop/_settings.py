@@ -91,7 +91,8 @@ class Settings:
 
     def _number(self, name: str, given: Any) -> float:
         value = _parsed(given) if isinstance(given, str) else given
-        if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not is_number or not 0 <= value < np.inf:
             raise self.error(f"{name} must be a number from 0 on, got {given!r}")
         return value if isinstance(value, int) else float(value)
 
@@ -114,7 +115,7 @@ class Settings:
         steps = self.get(name) if asked is None else asked
         if steps is None:
             raise self.error(f"how long is the run? pass steps, or {name} among the settings")
-        return whole_number(int(steps) if asked is None else steps, "steps")
+        return whole_number(self.count(name) if asked is None else steps, "steps")
 
 
 def _flat(given: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, Any]]:

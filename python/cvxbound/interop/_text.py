@@ -59,7 +59,7 @@ def _read_dotted(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        if "--" not in text:
+        if not re.search(r"^\s*--", text, re.MULTILINE):
             raise
         return _read_flags(text)
 
@@ -79,7 +79,8 @@ def _read_yaml(text: str) -> dict[str, Any]:
         bare = line.partition("#")[0]
         row = re.match(r"\s*(\w+)\s*:(.*)", bare)
         for name, value in [row.groups()] if row else re.findall(r"(\w+)=(\S+)", bare):
-            found[name] = _literal(value.strip(" '\""))
+            word = value.strip(" '\"")
+            found[name] = None if word in ("null", "~") else _literal(word)
     return found
 
 

@@ -39,5 +39,22 @@ def csv_content(path: str, text: str) -> Content:
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: several columns are called {twice[0]!r}")
-    columns = dict(zip(header, cells, strict=True))
-    return Content(columns, lines, open_ended and not notes, notes=tuple(notes))
+    if open_ended and not notes and _is_cut_off(cells[-1]):
+        notes.append(CUT_OFF)
+        lines.pop()
+        for column in cells:
+            column.pop()
+    return Content(dict(zip(header, cells, strict=True)), lines, open_ended, notes=tuple(notes))
+
+
+def _is_cut_off(column: list[str]) -> bool:
+    """Whether the last cell is none of the numbers above it, as "2.5e" is not."""
+    return len(column) > 1 and _is_number(column[-2]) and not _is_number(column[-1] or "0")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -51,7 +51,7 @@ def _lines_content(path: str, text: str, decoder: json.JSONDecoder) -> Content:
             yield record
 
     columns = transposed(records())
-    return Content(columns, lines, notes=tuple(notes))
+    return Content(columns, lines, open_ended=bool(notes), notes=tuple(notes))
 
 
 def _bad_json(error: ValueError | RecursionError) -> str:

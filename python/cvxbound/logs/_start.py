@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_LOGGED = 2**31
 _LEVEL = 0.01  # of a jump: what the rate may change from row to row beside it
+_SMALLEST_JUMP = 0.01  # of the peak
 
 
 def check_length(rates: Series) -> None:
@@ -51,11 +52,21 @@ def between_rows(rates: Series) -> Float:
 
 
 def jumps(rates: Series) -> Int:
-    """Return the rows after which the rate jumps: it is level before that and after it."""
-    change = np.abs(np.diff(rates.value))
-    around = np.concatenate([[np.inf], change, [np.inf]])
-    beside = np.maximum(around[:-2], around[2:])
-    return np.flatnonzero((beside < _LEVEL * change) & (np.diff(rates.step) > 1))
+    """Return the rows after which the rate jumps: it is level before that and after it.
+
+    Rows that are close together, as the first few or the last one, say little of what is level;
+    steps of one small size that recur are those of rounded text.
+    """
+    gap, change = np.diff(rates.step), np.abs(np.diff(rates.value))
+    before, after = np.r_[np.inf, change[:-1]], np.r_[change[1:], np.inf]
+    level = np.maximum(before, after) < _LEVEL * change
+    wide = 2 * np.minimum(np.r_[0, gap[:-1]], np.r_[gap[1:], 0]) >= gap
+    changed = change[change > 0]
+    least = changed[changed <= 1.5 * changed.min(initial=np.inf)]
+    size = np.maximum(
+        _SMALLEST_JUMP * rates.value.max(), 1.5 * least.max() if least.size > 2 else 0
+    )
+    return np.flatnonzero(level & wide & (change > size) & (gap > 1))
 
 
 def on_line(rates: Series, row: int, at: Int) -> Float:
