@@ -1,15 +1,16 @@
-# Fails if a library shows any symbol but the functions of cvxbound.h, with their version.
-execute_process(COMMAND ${NM} --dynamic --defined-only ${LIBRARY}
+# Fails if FILES, looked at with nm's option WHICH, show a symbol that does not match ALLOWED, or none that
+# matches NEEDED.
+execute_process(COMMAND ${NM} ${WHICH} --defined-only ${FILES}
   OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
 if(status)
-  message(FATAL_ERROR "${NM} failed on ${LIBRARY}")
+  message(FATAL_ERROR "${NM} failed on ${FILES}")
 endif()
 string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
 foreach(line IN LISTS lines)
-  if(NOT line MATCHES " (T cvxbound_[a-z_]+@@|A )CVXBOUND_0$")
-    message(FATAL_ERROR "an unexpected symbol: ${line}")
+  if(NOT line MATCHES "${ALLOWED}")
+    message(FATAL_ERROR "a symbol that is not ${ALLOWED}: ${line}")
   endif()
 endforeach()
-if(NOT symbols MATCHES "cvxbound_bound@@")
-  message(FATAL_ERROR "no functions in ${LIBRARY}")
+if(NOT symbols MATCHES "${NEEDED}")
+  message(FATAL_ERROR "no ${NEEDED} in ${FILES}")
 endif()
