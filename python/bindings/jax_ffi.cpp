@@ -136,11 +136,10 @@ cvxbound::Options options_of(Text kind, Text last_step) {
 class Problem {
  public:
   Problem(const Argument& eta, const Argument& norm, Horizons horizons, const cvxbound::Options& options)
-      : eta_(eta), rows_(eta, 1), norm_lead_(Rows(norm, 1).lead), options_(options) {
+      : eta_(eta), rows_(eta, 1), norm_rows_(norm, 1), options_(options) {
     check_norms(norm);
-    const Rows norms(norm, 1);
-    norms_ = cvxbound::split_norms({norms.data, norms.count(), norms.columns}, rows_.columns);
     batch_.steps = rows_.columns;
+    norms_ = cvxbound::split_norms({norm_rows_.data, norm_rows_.count(), norm_rows_.columns}, steps());
     batch_.eta = rows_.data;
     batch_.norm = norms_.per_step;
     batch_.horizons = horizons.size() ? horizons.begin() : nullptr;
@@ -157,13 +156,13 @@ class Problem {
   std::int64_t items() const { return batch_.items; }
 
   /// The leading axes of schedules and norms together.
-  Shape lead() const { return broadcast(rows_.lead, norm_lead_); }
+  Shape lead() const { return broadcast(rows_.lead, norm_rows_.lead); }
 
   /// Takes the batch that the leading axes broadcast to.
   void use(const Shape& batch) {
     batch_.items = size_of(batch);
     eta_row_ = rows_of(rows_.lead, batch);
-    norm_row_ = rows_of(norm_lead_, batch);
+    norm_row_ = rows_of(norm_rows_.lead, batch);
     batch_.eta_row = eta_row_.data();
     batch_.norm_row = batch_.norm ? norm_row_.data() : nullptr;
   }
@@ -174,7 +173,7 @@ class Problem {
   std::vector<double> weights(const Argument& rate, const Shape& batch) const {
     check(rate, "gamma / D must be positive and finite", is_positive);
     const std::vector<std::int64_t> rate_row = rows_of(Rows(rate, 0).lead, batch);
-    const std::vector<std::int64_t> norm_row = rows_of(norm_lead_, batch);
+    const std::vector<std::int64_t> norm_row = rows_of(norm_rows_.lead, batch);
     std::vector<double> weight(rate_row.size());
     for (std::size_t i = 0; i < weight.size(); ++i) {
       weight[i] = rate.typed_data()[rate_row[i]] * norms_.scale_of(norm_row[i]);
@@ -218,8 +217,7 @@ class Problem {
   }
 
   const Argument eta_;
-  const Rows rows_;
-  const Shape norm_lead_;
+  const Rows rows_, norm_rows_;
   cvxbound::Options options_;
   cvxbound::Norms norms_;
   cvxbound::Batch batch_;

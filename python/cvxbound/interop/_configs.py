@@ -14,7 +14,7 @@ from .._decay import fraction_left
 from .._messages import counted, did_you_mean
 from . import _hf, _maxtext, _megatron, _nanotron, _olmo, _text, _torchtitan
 from ._common import LastStep, checked, imported
-from ._phases import Phases, is_of_family, phases
+from ._phases import Phases, phases
 from ._settings import Settings
 from ._tools import Tool, WritableTool
 
@@ -135,8 +135,8 @@ def to_config(schedule: Schedule, tool: str, lr: float | None = None) -> str:
     lr = None if lr is None else positive_scalar(lr, "lr")
     if schedule.params.get("tool") == tool and _say_all(schedule, tool):
         return _again(schedule, tool, lr)
-    if not is_of_family(schedule):
-        lr = schedule.params.get("peak") if lr is None else lr
+    if lr is None:  # a family knows no peak, whatever was read from a run does
+        lr = schedule.params.get("peak")
     parts = phases(schedule, tool)
     if parts.plain and parts.shape is not None and parts.shape not in module.WRITES:
         raise ValueError(f"{schedule.name}: {_no_such_decay(parts, module)}")

@@ -67,7 +67,7 @@ class Phases:
         return self.shape is not None and self.hold == self.warmup
 
 
-def is_of_family(schedule: Schedule) -> bool:
+def _is_of_family(schedule: Schedule) -> bool:
     """Whether a schedule is what its name and parameters make."""
     from ..schedules import FAMILIES  # which import this package
 
@@ -75,14 +75,14 @@ def is_of_family(schedule: Schedule) -> bool:
     params = dict(schedule.params)
     if family is None or inspect.signature(family).parameters.keys() != params.keys():
         return False
-    return FAMILIES[schedule.name](**params) == schedule
+    return family(**params) == schedule
 
 
 def phases(schedule: Schedule, tool: str) -> Phases:
     """The phases of a family's member, or of a table that is one; ValueError for another."""
     from ..schedules import _LAYOUTS
 
-    if not is_of_family(schedule):
+    if not _is_of_family(schedule):
         found = member(schedule, ("linear", "cosine", "1-sqrt", "exponential"))
         if found is None:
             raise ValueError(
